@@ -1,0 +1,67 @@
+/** What the host is and can do, found by read-only probes. Plain data, so that plans stay pure. */
+
+import type { Control } from "../policy/types.ts";
+
+export type Architecture = "x86_64" | "aarch64";
+
+/** One cgroup v1 controller that can be used, or the reason why not. */
+export interface CgroupV1Controller {
+	readonly name: string;
+	/** Absolute path of the folder below which our groups are made: the caller's own group. */
+	readonly path: string;
+	readonly writable: boolean;
+}
+
+export interface CgroupV2 {
+	/** Absolute path of the folder below which our groups are made. */
+	readonly path: string;
+	/** Controllers that a group made there gets. */
+	readonly controllers: readonly string[];
+	readonly writable: boolean;
+	/** Must the caller's own processes first move to a leaf (delegated scope: no internal processes)? */
+	readonly moveSelf: boolean;
+}
+
+export interface CgroupFacts {
+	readonly v1: readonly CgroupV1Controller[];
+	readonly v2?: CgroupV2;
+	/** Block devices that an io limit applies to. */
+	readonly blockDevices: readonly { readonly major: number; readonly minor: number; readonly name: string }[];
+}
+
+/** What a path of the policy is on the host, its links resolved. */
+export interface PathFact {
+	readonly path: string;
+	/** With every symbolic link resolved; absent where the path does not exist. */
+	readonly real?: string;
+	readonly kind: "directory" | "file" | "char" | "block" | "fifo" | "socket" | "missing" | "unreadable";
+}
+
+export interface HostFacts {
+	readonly arch: Architecture;
+	readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
+	readonly caller: {
+		readonly uid: number;
+		readonly gid: number;
+		readonly groups: readonly number[];
+		/** Has CAP_SETUID, CAP_SETGID and CAP_SYS_ADMIN in its user namespace: may map any id. */
+		readonly privileged: boolean;
+		readonly cwd: string;
+		readonly env: Readonly<Record<string, string>>;
+	};
+	/** Ids of the caller's user namespace that exist at all (from /proc/self/uid_map), for identity mappings. */
+	readonly idMap: { readonly uids: readonly { readonly from: number; readonly count: number }[]; readonly gids: readonly { readonly from: number; readonly count: number }[] };
+	/** 0: none. */
+	readonly landlockAbi: number;
+	readonly cpus: number;
+	readonly cgroup: CgroupFacts;
+	/** Every path that the policy names. */
+	readonly paths: Readonly<Record<string, PathFact>>;
+}
+
+/** A control that the policy asked for, that this host lacks, and that the policy lets go by `system.optional`. */
+export interface Missing {
+	readonly control: Control;
+	readonly reason: string;
+	readonly remedy: string;
+}
