@@ -3,6 +3,7 @@ export type ErrorCode =
 	| "POLICY_SYNTAX" // not JSON (or not UTF-8, empty, truncated, too large)
 	| "POLICY_INVALID" // JSON, but not a policy: unknown key, wrong type, contradiction
 	| "POLICY_UNREADABLE" // the policy file cannot be read
+	| "SPEC_INVALID" // an OCI config.json breaks the runtime specification, or carries hostile annotations
 	| "USAGE" // the command line is wrong
 	| "NOT_AVAILABLE" // the policy asks for what this version cannot enforce yet
 	| "HOST_UNSUPPORTED" // the policy asks for what this host cannot enforce

@@ -29,11 +29,29 @@ export interface CgroupFacts {
 	readonly blockDevices: readonly { readonly major: number; readonly minor: number; readonly name: string }[];
 }
 
+/** One symbolic link that a path of the policy passes through (its last component included). */
+export interface PathLink {
+	/** Absolute path of the link itself; no component before the last is a link. */
+	readonly path: string;
+	/** What readlink(2) says. */
+	readonly target: string;
+	readonly ownerUid: number;
+	/**
+	 * Can somebody other than root and the caller make or replace entries in the folder that holds the link:
+	 * is it writable by others (sticky or not), or owned by somebody else?
+	 */
+	readonly directoryWritableByOthers: boolean;
+}
+
 /** What a path of the policy is on the host, its links resolved. */
 export interface PathFact {
 	readonly path: string;
 	/** With every symbolic link resolved; absent where the path does not exist. */
 	readonly real?: string;
+	/** Every link that was followed from `path` to `real`, in order. Absent or empty: none; then `real` must equal `path`. */
+	readonly links?: readonly PathLink[];
+	/** Of a character or block device. */
+	readonly device?: { readonly major: number; readonly minor: number };
 	readonly kind: "directory" | "file" | "char" | "block" | "fifo" | "socket" | "missing" | "unreadable";
 }
 

@@ -41,7 +41,17 @@ export interface ThrottleDevice {
 	readonly rate: number;
 }
 
+export interface DeviceRule {
+	readonly allow: boolean;
+	readonly type?: "a" | "b" | "c";
+	readonly major?: number;
+	readonly minor?: number;
+	/** Of the letters r (read), w (write), m (mknod). */
+	readonly access?: string;
+}
+
 export interface Resources {
+	readonly devices?: readonly DeviceRule[];
 	readonly memory?: { readonly limit?: number; readonly swap?: number };
 	readonly cpu?: { readonly quota?: number; readonly period?: number; readonly cpus?: string };
 	readonly pids?: { readonly limit: number };
