@@ -68,7 +68,10 @@ export interface HostFacts {
 		readonly env: Readonly<Record<string, string>>;
 	};
 	/** Ids of the caller's user namespace that exist at all (from /proc/self/uid_map), for identity mappings. */
-	readonly idMap: { readonly uids: readonly { readonly from: number; readonly count: number }[]; readonly gids: readonly { readonly from: number; readonly count: number }[] };
+	readonly idMap: {
+		readonly uids: readonly { readonly from: number; readonly count: number }[];
+		readonly gids: readonly { readonly from: number; readonly count: number }[];
+	};
 	/** 0: none. */
 	readonly landlockAbi: number;
 	readonly cpus: number;

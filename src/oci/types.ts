@@ -28,7 +28,9 @@ export interface Process {
 	readonly env: readonly string[];
 	readonly args: readonly string[];
 	readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids?: readonly number[] };
-	readonly capabilities?: Readonly<Record<"bounding" | "effective" | "permitted" | "inheritable" | "ambient", readonly string[]>>;
+	readonly capabilities?: Readonly<
+		Record<"bounding" | "effective" | "permitted" | "inheritable" | "ambient", readonly string[]>
+	>;
 	readonly rlimits?: readonly Rlimit[];
 	readonly noNewPrivileges?: boolean;
 	readonly apparmorProfile?: string;
@@ -62,11 +64,24 @@ export interface Resources {
 }
 
 export type SeccompAction =
-	| "SCMP_ACT_KILL" | "SCMP_ACT_KILL_PROCESS" | "SCMP_ACT_KILL_THREAD" | "SCMP_ACT_TRAP"
-	| "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE" | "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_NOTIFY";
+	| "SCMP_ACT_KILL"
+	| "SCMP_ACT_KILL_PROCESS"
+	| "SCMP_ACT_KILL_THREAD"
+	| "SCMP_ACT_TRAP"
+	| "SCMP_ACT_ERRNO"
+	| "SCMP_ACT_TRACE"
+	| "SCMP_ACT_ALLOW"
+	| "SCMP_ACT_LOG"
+	| "SCMP_ACT_NOTIFY";
 
 export type SeccompOperator =
-	| "SCMP_CMP_NE" | "SCMP_CMP_LT" | "SCMP_CMP_LE" | "SCMP_CMP_EQ" | "SCMP_CMP_GE" | "SCMP_CMP_GT" | "SCMP_CMP_MASKED_EQ";
+	| "SCMP_CMP_NE"
+	| "SCMP_CMP_LT"
+	| "SCMP_CMP_LE"
+	| "SCMP_CMP_EQ"
+	| "SCMP_CMP_GE"
+	| "SCMP_CMP_GT"
+	| "SCMP_CMP_MASKED_EQ";
 
 export interface SeccompArg {
 	readonly index: number;

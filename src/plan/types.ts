@@ -26,12 +26,7 @@ export interface Bytes {
 	readonly shown: string;
 }
 
-export type Arg =
-	| number
-	| bigint
-	| { readonly slot: SlotName }
-	| { readonly pid: true }
-	| Bytes;
+export type Arg = number | bigint | { readonly slot: SlotName } | { readonly pid: true } | Bytes;
 
 export interface Step {
 	/** "mount tmpfs on /tmp": what errors and `vmjail plan` say. */

@@ -7,12 +7,37 @@ export type Accel = "systrap" | "ptrace" | "kvm";
 export type NetworkMode = "none" | "host" | "hostwithpolicy";
 
 /** Controls that a host may be unable to give and that `system.optional` may name. */
-export type Control = "memory" | "swap" | "cpu" | "cpuset" | "pids" | "io" | "landlock" | "seccomp" | "devices" | "apparmor" | "selinux";
+export type Control =
+	| "memory"
+	| "swap"
+	| "cpu"
+	| "cpuset"
+	| "pids"
+	| "io"
+	| "landlock"
+	| "seccomp"
+	| "devices"
+	| "apparmor"
+	| "selinux";
 
 /** The resource names of setrlimit(2), in lower case and without the RLIMIT_ prefix. */
 export type RlimitName =
-	| "as" | "core" | "cpu" | "data" | "fsize" | "locks" | "memlock" | "msgqueue"
-	| "nice" | "nofile" | "nproc" | "rss" | "rtprio" | "rttime" | "sigpending" | "stack";
+	| "as"
+	| "core"
+	| "cpu"
+	| "data"
+	| "fsize"
+	| "locks"
+	| "memlock"
+	| "msgqueue"
+	| "nice"
+	| "nofile"
+	| "nproc"
+	| "rss"
+	| "rtprio"
+	| "rttime"
+	| "sigpending"
+	| "stack";
 
 /** Inclusive range of ports; 0–65535 stands for any port. */
 export interface PortRange {

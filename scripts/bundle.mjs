@@ -1,0 +1,69 @@
+/** Bundles `src/` into `dist/`: `cli.js`, `index.js`, the chunks they share or load late, and the licences of what is inside. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+/** CommonJS packages inside an ES module still call `require` for Node's own modules. */
+const requireForCommonJs =
+	'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);\n';
+
+/** Writes by rename: a vmjail that starts meanwhile sees the old file or the new one, never a part. Same text: no write. */
+function writeAtomically(path, text) {
+	if (existsSync(path) && readFileSync(path, "utf8") === text) return;
+	const temporary = `${path}.${process.pid}`;
+	writeFileSync(temporary, text);
+	renameSync(temporary, path);
+}
+
+/** The licence texts of every npm package that ended up in the bundle. */
+function licences(root, metafile) {
+	const packages = new Set();
+	for (const input of Object.keys(metafile.inputs)) {
+		const name = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];
+		if (name !== undefined) packages.add(name);
+	}
+	return [...packages].sort().map((name) => {
+		const folder = join(root, "node_modules", name);
+		const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+		const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+		const text = file === undefined ? `Licence: ${license}` : readFileSync(join(folder, file), "utf8").trim();
+		return `${name} ${version}\n\n${text}\n`;
+	});
+}
+
+/**
+ * Builds `dist/`. Chunks are written before the entries that name them. Chunks of earlier builds stay,
+ * because a vmjail that is running may not have loaded them yet; `npm pack` starts from an empty folder.
+ *
+ * @param {string} root the checkout
+ */
+export async function bundle(root) {
+	const { outputFiles, metafile } = await build({
+		absWorkingDir: root,
+		entryPoints: { cli: "src/cli/start.ts", index: "src/index.ts" },
+		outdir: "dist",
+		chunkNames: "chunks/[name]-[hash]",
+		bundle: true,
+		splitting: true,
+		format: "esm",
+		platform: "node",
+		target: "node20",
+		charset: "utf8",
+		legalComments: "none",
+		metafile: true,
+		write: false,
+		logLevel: "warning",
+	});
+	const chunks = join(root, "dist/chunks");
+	mkdirSync(chunks, { recursive: true });
+
+	const isEntry = (file) => !file.path.startsWith(chunks);
+	for (const file of outputFiles.toSorted((a, b) => Number(isEntry(a)) - Number(isEntry(b)))) {
+		const prefix = file.text.includes("typeof require") ? requireForCommonJs : "";
+		writeAtomically(file.path, prefix + file.text);
+	}
+	writeAtomically(
+		join(root, "dist/THIRD-PARTY-LICENSES.txt"),
+		licences(root, metafile).join(`\n${"-".repeat(80)}\n\n`),
+	);
+}

@@ -1,0 +1,31 @@
+import { defineConfig } from "vitest/config";
+
+const systemTests = "test/**/*.system.test.ts";
+
+export default defineConfig({
+	test: {
+		projects: [
+			{
+				test: {
+					name: "unit",
+					include: ["test/**/*.test.ts"],
+					exclude: [systemTests],
+					sequence: { groupOrder: 0 },
+				},
+			},
+			{
+				test: {
+					name: "system",
+					include: [systemTests],
+					globalSetup: "test/helpers/system.ts",
+					// Real jails: one file at a time, so that what is measured and counted is that file's own.
+					fileParallelism: false,
+					maxWorkers: 1,
+					testTimeout: 60_000,
+					hookTimeout: 60_000,
+					sequence: { groupOrder: 1 },
+				},
+			},
+		],
+	},
+});
