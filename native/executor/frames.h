@@ -1,0 +1,47 @@
+/* Frames over a SOCK_SEQPACKET socket: strict about length, type, sequence, token and descriptors. */
+#ifndef VMJAIL_FRAMES_H
+#define VMJAIL_FRAMES_H
+
+#include "sys.h"
+#include "wire.h"
+
+struct channel {
+	int socket;
+	bool bound; /* has the first frame fixed the token? */
+	uint32_t last_sequence;
+	uint8_t token[TOKEN_SIZE];
+};
+
+struct frame {
+	struct frame_header header;
+	uint8_t *payload; /* inside the caller's buffer */
+	size_t size;
+	int descriptors[MAX_DESCRIPTORS];
+};
+
+enum receive_result {
+	RECEIVED,
+	RECEIVE_NOTHING, /* would block */
+	RECEIVE_END,     /* the peer is gone */
+	RECEIVE_BROKEN,  /* the frame breaks the protocol; its descriptors are closed */
+};
+
+/* `buffer`: MAX_FRAME bytes, 8-byte aligned. Descriptors arrive close-on-exec and belong to the caller. */
+enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, struct frame *frame);
+
+/* Sends one frame in one call; `descriptor` -1 for none. Returns 0, or -1 and errno. */
+int frame_send(struct channel *channel, enum frame_type type, uint32_t sequence, uint32_t jail, const void *payload,
+	       size_t size, int descriptor);
+
+void frame_close_descriptors(struct frame *frame);
+
+/*
+ * The program of a frame, in memory of its own, writable: copied from the payload, or mapped privately from the sealed
+ * memfd that is the frame's last descriptor (which is closed). NULL if it is not sound.
+ */
+uint8_t *frame_program(struct frame *frame, size_t *size);
+
+/* What may become stdin, stdout or stderr of an untrusted program: no folder, no O_PATH, no block device. */
+bool descriptor_is_stdio(int descriptor);
+
+#endif

@@ -1,0 +1,422 @@
+#include "pid1.h"
+#include "cputime.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+
+/* What a workload's process tells pid 1 before it becomes the program: in a page that both see and exec(2) takes away. */
+struct launch_record {
+	uint32_t failed;
+	struct failure failure;
+};
+
+struct workload {
+	pid_t pid; /* 0: none */
+	uint32_t sequence;
+	bool last;
+	uint8_t *program;
+	size_t program_size;
+	int terminal; /* master side, or -1 */
+	uint64_t started_ns;
+	uint64_t cpu_before_ns;
+	struct rusage usage_before;
+	enum limit_cause cause;
+	uint64_t max_rss_bytes;
+};
+
+struct pid1 {
+	struct channel control;
+	uint32_t jail;
+	struct machine *machine;
+	uint8_t *buffer;
+	int signals;
+	int timer;
+	unsigned cpus;
+	struct launch_record *record;
+	struct workload work;
+};
+
+/* There is nobody to report to, or the protocol is broken: the kernel ends every process of the jail with pid 1. */
+static _Noreturn void end_jail(int status)
+{
+	_exit(status);
+}
+
+static void report(struct pid1 *p, enum frame_type type, uint32_t sequence, const void *payload, size_t size, int fd)
+{
+	if (frame_send(&p->control, type, sequence, p->jail, payload, size, fd) != 0)
+		end_jail(1);
+}
+
+static int send_terminal(struct machine *m, int descriptor)
+{
+	struct pid1 *p = m->owner;
+	const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0)
+		return -1;
+	p->work.terminal = copy;
+	return frame_send(&p->control, FRAME_DESCRIPTOR, p->work.sequence, p->jail, NULL, 0, descriptor);
+}
+
+/* CPU time of the jail in nanoseconds: the cgroup's where the program names one. */
+static uint64_t cpu_now(struct pid1 *p)
+{
+	const struct program *program = p->machine->program;
+	uint64_t ns;
+	if (program->cpu_usage_slot != NO_SLOT &&
+	    cputime_of_cgroup(p->machine->slots[program->cpu_usage_slot], program->cpu_usage_format, &ns))
+		return ns;
+	return cputime_of_processes();
+}
+
+static void arm_timer(struct pid1 *p, uint64_t delay_ns)
+{
+	const struct itimerspec when = {
+		.it_value = {.tv_sec = (time_t)(delay_ns / 1000000000u), .tv_nsec = (long)(delay_ns % 1000000000u)}};
+	if (timerfd_settime(p->timer, 0, &when, NULL) != 0)
+		end_jail(1);
+}
+
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Ends the workload at its limit, else sleeps until the earliest moment at which it could be there. */
+static void check_limits(struct pid1 *p)
+{
+	const uint64_t shortest_ns = 1000000;
+	const struct program *program = p->machine->program;
+	uint64_t delay = UINT64_MAX;
+	if (p->work.pid == 0 || p->work.cause != LIMIT_NONE)
+		return;
+	if (program->wall_limit_ns != 0) {
+		const uint64_t used = monotonic_ns() - p->work.started_ns;
+		if (used >= program->wall_limit_ns)
+			p->work.cause = LIMIT_WALL;
+		else
+			delay = program->wall_limit_ns - used;
+	}
+	if (program->cpu_limit_ns != 0 && p->work.cause == LIMIT_NONE) {
+		const uint64_t used = cpu_now(p) - p->work.cpu_before_ns;
+		if (used >= program->cpu_limit_ns)
+			p->work.cause = LIMIT_CPU;
+		else
+			delay = min_of(delay, (program->cpu_limit_ns - used) / p->cpus);
+	}
+	if (p->work.cause != LIMIT_NONE)
+		kill(-1, SIGKILL);
+	else if (delay != UINT64_MAX)
+		arm_timer(p, delay < shortest_ns ? shortest_ns : delay);
+}
+
+/* In the workload's process: becomes the program, or leaves a record of why not. Never returns. */
+static _Noreturn void become_program(struct pid1 *p, struct hold *hold)
+{
+	struct machine *m = p->machine;
+	/* With a user namespace of its own, /proc/<pid> must stay writable for pid 1 until its ids are mapped. */
+	if (m->program->clone_flags & CLONE_NEWUSER)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if (!hold_wait(hold))
+		_exit(127);
+	m->pid = getpid();
+	if (machine_run(m, SECTION_CHILD) == 0)
+		m->failure = (struct failure){.section = SECTION_CHILD, .step = UINT32_MAX, .error = EINVAL};
+	p->record->failure = m->failure;
+	p->record->failed = 1;
+	_exit(127);
+}
+
+static void forget_workload(struct pid1 *p)
+{
+	struct machine *m = p->machine;
+	machine_close_slots(m, m->program->first_slot);
+	if (p->work.terminal >= 0)
+		close(p->work.terminal);
+	munmap(p->work.program, p->work.program_size);
+	p->work = (struct workload){.terminal = -1};
+}
+
+static uint64_t microseconds(const struct timeval *after, const struct timeval *before)
+{
+	return (uint64_t)((after->tv_sec - before->tv_sec) * 1000000 + (after->tv_usec - before->tv_usec));
+}
+
+/* The workload has ended: ends whatever it left behind, then reports. */
+static void finish(struct pid1 *p, int status)
+{
+	struct workload *w = &p->work;
+	struct rusage usage;
+	arm_timer(p, 0);
+	do
+		kill(-1, SIGKILL);
+	while (RETRY(wait4(-1, NULL, __WALL, NULL)) > 0);
+	getrusage(RUSAGE_CHILDREN, &usage);
+	const struct exited exited = {
+		.status = (uint32_t)status,
+		.cause = w->cause,
+		.user_us = microseconds(&usage.ru_utime, &w->usage_before.ru_utime),
+		.system_us = microseconds(&usage.ru_stime, &w->usage_before.ru_stime),
+		.max_rss_bytes = w->max_rss_bytes,
+		.wall_ns = monotonic_ns() - w->started_ns,
+		.cgroup_cpu_ns = p->machine->program->cpu_usage_slot == NO_SLOT ? 0 : cpu_now(p) - w->cpu_before_ns,
+	};
+	if (p->record->failed)
+		report(p, FRAME_FAILED, w->sequence, &p->record->failure, sizeof p->record->failure, -1);
+	else
+		report(p, FRAME_EXITED, w->sequence, &exited, sizeof exited, -1);
+	const bool last = w->last;
+	forget_workload(p);
+	if (last)
+		end_jail(0);
+}
+
+static void reap(struct pid1 *p)
+{
+	struct signalfd_siginfo info;
+	struct rusage usage;
+	int status;
+	pid_t pid;
+	while (read(p->signals, &info, sizeof info) > 0)
+		;
+	while ((pid = RETRY(wait4(-1, &status, WNOHANG | WUNTRACED | __WALL, &usage))) > 0) {
+		if (pid != p->work.pid)
+			continue;
+		if (WIFSTOPPED(status)) {
+			const struct stopped stopped = {.signal = (uint32_t)WSTOPSIG(status)};
+			if (p->work.terminal >= 0)
+				report(p, FRAME_STOPPED, p->work.sequence, &stopped, sizeof stopped, -1);
+			continue;
+		}
+		p->work.max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+		finish(p, status);
+	}
+}
+
+static void report_launch_failure(struct pid1 *p)
+{
+	const bool last = p->work.last;
+	report(p, FRAME_FAILED, p->work.sequence, &p->machine->failure, sizeof p->machine->failure, -1);
+	forget_workload(p);
+	if (last)
+		end_jail(0);
+}
+
+/* After SECTION_BEFORE: clones, runs SECTION_PARENT, lets go. False if that failed; machine->failure says why. */
+static bool start_workload(struct pid1 *p)
+{
+	struct machine *m = p->machine;
+	struct hold hold = {-1, -1};
+	if (machine_run(m, SECTION_BEFORE) != 0)
+		return false;
+	*p->record = (struct launch_record){0};
+	getrusage(RUSAGE_CHILDREN, &p->work.usage_before);
+	p->work.cpu_before_ns = cpu_now(p);
+	p->work.started_ns = monotonic_ns();
+	if (!hold_open(&hold) || (p->work.pid = machine_clone(m)) < 0) {
+		m->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
+		p->work.pid = 0;
+		hold_close(&hold);
+		return false;
+	}
+	if (p->work.pid == 0)
+		become_program(p, &hold);
+	m->pid = p->work.pid;
+	if (machine_run(m, SECTION_PARENT) != 0) {
+		p->record->failure = m->failure;
+		p->record->failed = 1;
+		kill(p->work.pid, SIGKILL);
+		hold_close(&hold);
+		return true;
+	}
+	hold_release(&hold);
+	return true;
+}
+
+static bool take_stdio(struct pid1 *p, struct frame *frame, unsigned first_slot)
+{
+	if (first_slot + 3 > MAX_SLOTS)
+		return false;
+	for (unsigned i = 0; i < 3; i++) {
+		if (!descriptor_is_stdio(frame->descriptors[i]))
+			return false;
+		p->machine->slots[first_slot + i] = frame->descriptors[i];
+		frame->descriptors[i] = -1;
+	}
+	return true;
+}
+
+static bool exec_request(struct pid1 *p, struct frame *frame)
+{
+	const int wanted = frame->header.flags & FLAG_MEMFD ? 4 : 3;
+	size_t size;
+	if (p->work.program != NULL || frame->header.descriptors != wanted)
+		return false;
+	uint8_t *program = frame_program(frame, &size);
+	if (program == NULL)
+		return false;
+	p->work = (struct workload){.sequence = frame->header.sequence,
+				    .last = (frame->header.flags & FLAG_LAST) != 0,
+				    .program = program,
+				    .program_size = size,
+				    .terminal = -1};
+	machine_load(p->machine, program);
+	if (!take_stdio(p, frame, p->machine->program->first_slot))
+		return false;
+	if (!start_workload(p)) {
+		report_launch_failure(p);
+		return true;
+	}
+	machine_close_slots(p->machine, p->machine->program->first_slot);
+	check_limits(p);
+	return true;
+}
+
+static bool signal_request(struct pid1 *p, const struct frame *frame)
+{
+	struct signal_request request;
+	if (frame->size != sizeof request || frame->header.descriptors != 0)
+		return false;
+	memcpy(&request, frame->payload, sizeof request);
+	if (request.signal == 0 || request.signal > (uint32_t)SIGRTMAX)
+		return false;
+	if (request.everyone)
+		kill(-1, (int)request.signal);
+	else if (p->work.pid > 0 && kill(-p->work.pid, (int)request.signal) != 0)
+		/* It has not made its process group yet. */
+		kill(p->work.pid, (int)request.signal);
+	return true;
+}
+
+static bool resize_request(struct pid1 *p, const struct frame *frame)
+{
+	struct resize_request request;
+	if (frame->size != sizeof request || frame->header.descriptors != 0)
+		return false;
+	memcpy(&request, frame->payload, sizeof request);
+	const struct winsize size = {.ws_row = request.rows, .ws_col = request.columns};
+	if (p->work.terminal >= 0)
+		ioctl(p->work.terminal, TIOCSWINSZ, &size);
+	return true;
+}
+
+static bool serve(struct pid1 *p, struct frame *frame)
+{
+	switch (frame->header.type) {
+	case FRAME_EXEC:
+		return exec_request(p, frame);
+	case FRAME_SIGNAL:
+		return signal_request(p, frame);
+	case FRAME_RESIZE:
+		return resize_request(p, frame);
+	default:
+		return false;
+	}
+}
+
+static void serve_requests(struct pid1 *p)
+{
+	struct frame frame;
+	for (;;) {
+		switch (frame_receive(&p->control, p->buffer, &frame)) {
+		case RECEIVE_NOTHING:
+			return;
+		case RECEIVED:
+			break;
+		case RECEIVE_END:
+			end_jail(0);
+		default:
+			end_jail(1);
+		}
+		const bool served = serve(p, &frame);
+		frame_close_descriptors(&frame);
+		if (!served)
+			end_jail(1);
+	}
+}
+
+static void keep_only_slots(struct machine *m)
+{
+	const uint8_t *keep = m->program->keep;
+	for (unsigned i = 0; i < MAX_SLOTS; i++)
+		if ((keep[i / 8] & (1u << i % 8)) == 0 && m->slots[i] >= 0) {
+			close(m->slots[i]);
+			m->slots[i] = -1;
+		}
+}
+
+static void close_what_others_own(const struct pid1_start *s)
+{
+	int keep[MAX_SLOTS + 3];
+	memcpy(keep, s->machine->slots, sizeof s->machine->slots);
+	keep[MAX_SLOTS] = s->control;
+	keep[MAX_SLOTS + 1] = s->hold.read;
+	keep[MAX_SLOTS + 2] = s->hold.write;
+	close_all_but(keep, MAX_SLOTS + 3);
+}
+
+static bool open_event_sources(struct pid1 *p)
+{
+	sigset_t children;
+	cpu_set_t cpus;
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	p->signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+	p->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	p->cpus = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+	p->record = mmap(NULL, sizeof *p->record, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return p->signals >= 0 && p->timer >= 0 && p->record != MAP_FAILED;
+}
+
+static void set_up(struct pid1 *p, const struct pid1_start *s)
+{
+	struct hold hold = s->hold;
+	close_what_others_own(s);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || !hold_wait(&hold))
+		end_jail(1);
+	/* Nobody inside may trace pid 1 or read its memory, also where it has no more rights than they. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		end_jail(1);
+	s->machine->pid = getpid();
+	if (machine_run(s->machine, SECTION_CHILD) != 0) {
+		report(p, FRAME_FAILED, s->sequence, &s->machine->failure, sizeof s->machine->failure, -1);
+		end_jail(1);
+	}
+	keep_only_slots(s->machine);
+	if (!open_event_sources(p))
+		end_jail(1);
+}
+
+_Noreturn void pid1_main(const struct pid1_start *s)
+{
+	struct pid1 p = {.jail = s->jail, .machine = s->machine, .buffer = s->buffer, .work = {.terminal = -1}};
+	p.control = (struct channel){.socket = s->control, .bound = true};
+	memcpy(p.control.token, s->token, TOKEN_SIZE);
+	s->machine->send_descriptor = send_terminal;
+	s->machine->owner = &p;
+	set_up(&p, s);
+	struct pollfd ready[3] = {{.fd = p.control.socket, .events = POLLIN},
+				  {.fd = p.signals, .events = POLLIN},
+				  {.fd = p.timer, .events = POLLIN}};
+	for (;;) {
+		uint64_t expirations;
+		if (RETRY(poll(ready, 3, -1)) < 0)
+			end_jail(1);
+		if (ready[2].revents != 0 && read(p.timer, &expirations, sizeof expirations) > 0)
+			check_limits(&p);
+		if (ready[1].revents != 0)
+			reap(&p);
+		if (ready[0].revents != 0)
+			serve_requests(&p);
+	}
+}

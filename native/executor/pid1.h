@@ -1,0 +1,21 @@
+/* Pid 1 of a jail: sets the jail up, then runs workloads on request, enforces their time limits, reaps and reports. */
+#ifndef VMJAIL_PID1_H
+#define VMJAIL_PID1_H
+
+#include "frames.h"
+#include "process.h"
+
+struct pid1_start {
+	struct machine *machine; /* with the jail's program and the slots of its SECTION_BEFORE */
+	struct hold hold;
+	int control;
+	uint32_t jail;
+	uint32_t sequence; /* of the request that asked for the jail */
+	const uint8_t *token;
+	uint8_t *buffer; /* MAX_FRAME bytes */
+};
+
+/* Never returns. */
+_Noreturn void pid1_main(const struct pid1_start *start);
+
+#endif

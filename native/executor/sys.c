@@ -1,0 +1,28 @@
+#include "sys.h"
+
+#include <linux/close_range.h>
+#include <time.h>
+
+uint64_t monotonic_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void close_all_but(const int *keep, int count)
+{
+	unsigned from = 3;
+	for (;;) {
+		int next = -1;
+		for (int i = 0; i < count; i++)
+			if (keep[i] >= (int)from && (next < 0 || keep[i] < next))
+				next = keep[i];
+		if (next < 0)
+			break;
+		if ((unsigned)next > from)
+			syscall(SYS_close_range, from, (unsigned)next - 1, 0);
+		from = (unsigned)next + 1;
+	}
+	syscall(SYS_close_range, from, ~0u, 0);
+}
