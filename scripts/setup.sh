@@ -92,7 +92,7 @@ if packages_current && ! stale; then
 fi
 
 check_node
-if ! { mkdir -p build && : >>build/.lock; } 2>/dev/null || ! [ -w . ]; then
+if ! { mkdir -p build && touch build/.lock; } 2>/dev/null || ! [ -w . ]; then
 	die "the sources are newer than the build and $(pwd) is not writable for $(id -un): have its owner run $(pwd)/scripts/setup.sh"
 fi
 if command -v flock >/dev/null; then
