@@ -84,7 +84,14 @@ function byName(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
 
 function withoutX32(native: Decision, make: DecisionMaker): Decision {
 	const yes = make.answer(returnValue(ENOSYS));
-	return make.ask({ offset: OFFSET.number, mask: undefined, comparison: "greaterOrEqual", k: X32_FIRST, yes, no: native });
+	return make.ask({
+		offset: OFFSET.number,
+		mask: undefined,
+		comparison: "greaterOrEqual",
+		k: X32_FIRST,
+		yes,
+		no: native,
+	});
 }
 
 /** Listing more architectures widens a profile, so leaving one out fails closed: its programs are killed. */

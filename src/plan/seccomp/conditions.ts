@@ -48,8 +48,13 @@ function decideCondition(condition: Condition, yes: Decision, no: Decision, make
 		return ask(high, k.high, ask(low, k.low, yes));
 	}
 	function greater(comparison: "greater" | "greaterOrEqual", yes: Decision, no: Decision): Decision {
-		const ask = (offset: number, comparison: "greater" | "greaterOrEqual" | "equal", k: number, yes: Decision, no: Decision) =>
-			make.ask({ offset, mask: undefined, comparison, k, yes, no });
+		const ask = (
+			offset: number,
+			comparison: "greater" | "greaterOrEqual" | "equal",
+			k: number,
+			yes: Decision,
+			no: Decision,
+		) => make.ask({ offset, mask: undefined, comparison, k, yes, no });
 		return ask(high, "greater", k.high, yes, ask(high, "equal", k.high, ask(low, comparison, k.low, yes, no), no));
 	}
 	function maskedEqual(): Decision {
@@ -78,7 +83,14 @@ function decideCondition(condition: Condition, yes: Decision, no: Decision, make
 }
 
 /** word & mask == datum, preferably by a test that leaves the word in the accumulator for the next question. */
-function masked(offset: number, mask: number, datum: number, yes: Decision, no: Decision, make: DecisionMaker): Decision {
+function masked(
+	offset: number,
+	mask: number,
+	datum: number,
+	yes: Decision,
+	no: Decision,
+	make: DecisionMaker,
+): Decision {
 	if (mask === 0) return yes;
 	if (mask === 0xffffffff) return make.ask({ offset, mask: undefined, comparison: "equal", k: datum, yes, no });
 	if (datum === 0) return make.ask({ offset, mask: undefined, comparison: "anyBit", k: mask, yes: no, no: yes });

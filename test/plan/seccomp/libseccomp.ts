@@ -59,7 +59,6 @@ export function libseccompProgram(profile: LinuxSeccomp, arch: Architecture): So
 	throw new Error(`libseccomp oracle: ${complaint}\n${input}`);
 }
 
-
 function argText({ index, op, value, valueTwo }: SeccompArg): string {
 	return `${index} ${OPERATOR[op]} ${value} ${valueTwo ?? 0}`;
 }
