@@ -6,17 +6,19 @@ import { faultOf, play, sessionsOf } from "./helpers/shell-session.ts";
 
 const root = join(import.meta.dirname, "..");
 
-describe.each(["README.md", "docs/guide.md"])("the commands of %s", (document) => {
-	const sessions = sessionsOf(readFileSync(join(root, document), "utf8"));
+const sessions = ["README.md", "docs/guide.md"].flatMap((document) =>
+	sessionsOf(readFileSync(join(root, document), "utf8")).map((session) => ({
+		place: `${document}, line ${session[0]?.line}`,
+		session,
+	})),
+);
 
-	it.each(sessions.map((session) => [session[0]?.line ?? 0, session] as const))(
-		"from line %i print what it shows, and leave nothing",
-		async (_line, session) => {
-			const before = leftovers();
-			const played = play(session, root, 50_000);
-			const faults = session.map((exchange, index) => faultOf(exchange, played[index]));
-			expect(faults.filter((fault) => fault !== undefined).join("\n\n")).toBe("");
-			expect(await leftSince(before)).toEqual([]);
-		},
-	);
+describe("the commands in documents", () => {
+	it.each(sessions)("of $place print what it shows, and leave nothing", async ({ session }) => {
+		const before = leftovers();
+		const played = play(session, root, 50_000);
+		const faults = session.map((exchange, index) => faultOf(exchange, played[index]));
+		expect(faults.filter((fault) => fault !== undefined).join("\n\n")).toBe("");
+		expect(await leftSince(before)).toEqual([]);
+	});
 });
