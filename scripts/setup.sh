@@ -31,10 +31,14 @@ absent() {
 	for package in "$@"; do grep -qx -- "$package" "$scratch" || printf '%s ' "$package"; done
 }
 
+# Package lists may be missing (fresh containers) or old: the second try fetches them.
 apt_install() {
 	say "installing $*"
-	if ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then apt-get -qq update >&2 || return 1; fi
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@" </dev/null >&2
+	export DEBIAN_FRONTEND=noninteractive
+	if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then
+		apt-get -qq -y --no-install-recommends install "$@" </dev/null >&2 && return
+	fi
+	apt-get -qq update >&2 && apt-get -qq -y --no-install-recommends install "$@" </dev/null >&2
 }
 
 check_node() {
