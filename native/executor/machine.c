@@ -226,6 +226,14 @@ static void save_slot(struct machine *m, uint16_t slot, int value)
 	m->slots[slot] = value;
 }
 
+/* A closed slot is empty: its number may be another descriptor's by the time the slot is used again. */
+static void forget_closed(struct machine *m, const struct step *s)
+{
+	const struct arg *a = m->args + s->first_arg;
+	if (s->call == SYS_close && s->arg_count == 1 && a->kind == ARG_SLOT)
+		m->slots[a->value] = -1;
+}
+
 static void add_report(struct machine *m, const struct step *s, long length)
 {
 	const struct arg *block = m->args + s->first_arg + 1;
@@ -255,6 +263,7 @@ static int run_step(struct machine *m, const struct step *s)
 		save_slot(m, s->save, -1);
 		return 0;
 	}
+	forget_closed(m, s);
 	save_slot(m, s->save, (int)result);
 	if (s->report != NO_REPORT)
 		add_report(m, s, result);

@@ -147,6 +147,8 @@ enum { PID_TEXT = 10 };
 struct hello {
 	uint32_t version;
 	uint32_t pid;
+	uint32_t landlock_abi; /* 0: none */
+	uint32_t reserved;
 };
 
 /* Step `step` of `section` failed. `denied`: an earlier, tolerated EACCES or EPERM, or 0. */
@@ -203,6 +205,7 @@ _Static_assert(sizeof(struct program) == 128, "program");
 _Static_assert(sizeof(struct step) == 28, "step");
 _Static_assert(sizeof(struct arg) == 16, "arg");
 _Static_assert(sizeof(struct patch) == 16, "patch");
+_Static_assert(sizeof(struct hello) == 16, "hello");
 _Static_assert(sizeof(struct failure) == 16, "failure");
 _Static_assert(sizeof(struct exited) == 48, "exited");
 _Static_assert(sizeof(struct ended) == 24, "ended");

@@ -1,6 +1,7 @@
 #include "zygote.h"
 #include "frames.h"
 #include "pid1.h"
+#include "probe.h"
 #include "process.h"
 
 #include <poll.h>
@@ -198,7 +199,7 @@ static void end_all(struct zygote *z)
 int zygote_serve(int socket)
 {
 	struct zygote z = {.channel = {.socket = socket}};
-	const struct hello hello = {WIRE_VERSION, (uint32_t)getpid()};
+	const struct hello hello = {.version = WIRE_VERSION, .pid = (uint32_t)getpid(), .landlock_abi = probe_landlock_abi()};
 	sigset_t all, children;
 	sigfillset(&all);
 	sigemptyset(&children);

@@ -90,7 +90,9 @@ const CASES: readonly (readonly [name: string, policy: Policy, host: HostParts])
 		{
 			caller: { cwd: "/home/ann" },
 			paths: [
-				...["/work", "/srv/image", "/srv/image/work", "/srv/image/proc", "/srv/image/dev", "/srv/image/sys"].map(folder),
+				...["/work", "/srv/image", "/srv/image/work", "/srv/image/proc", "/srv/image/dev", "/srv/image/sys"].map(
+					folder,
+				),
 				file("/srv/image/etc/secret"),
 			],
 		},

@@ -62,7 +62,9 @@ describe("masks", () => {
 
 describe("writable paths", () => {
 	it("are bound where their links lead, so that the links lead there in the jail as well", () => {
-		const spec = specFor({ writablePaths: ["/var/run/app"] }, [linked("/var/run/app", "/run/app", { path: "/var/run" })]);
+		const spec = specFor({ writablePaths: ["/var/run/app"] }, [
+			linked("/var/run/app", "/run/app", { path: "/var/run" }),
+		]);
 		expect(spec.mounts.at(-1)).toMatchObject({ destination: "/run/app", source: "/run/app", type: "bind" });
 	});
 

@@ -23,7 +23,13 @@ describe("identity", () => {
 	});
 
 	it("maps every range that a privileged caller has", () => {
-		const idMap = { uids: [{ from: 0, count: 10 }, { from: 100, count: 5 }], gids: [{ from: 0, count: 7 }] };
+		const idMap = {
+			uids: [
+				{ from: 0, count: 10 },
+				{ from: 100, count: 5 },
+			],
+			gids: [{ from: 0, count: 7 }],
+		};
 		const { linux } = specFor({}, { caller: ROOT_USER, idMap });
 		expect(linux.uidMappings).toEqual([
 			{ containerID: 0, hostID: 0, size: 10 },
@@ -139,7 +145,12 @@ describe("resources", () => {
 
 describe("the working directory", () => {
 	const home = { maskedPaths: ["/home"] };
-	const cases: readonly (readonly [what: string, expected: string, file: Partial<Policy["security"]["file"]>, cwd: string])[] = [
+	const cases: readonly (readonly [
+		what: string,
+		expected: string,
+		file: Partial<Policy["security"]["file"]>,
+		cwd: string,
+	])[] = [
 		["the caller's", "/usr", {}, "/usr"],
 		["/ where the caller's is masked", "/", home, "/home/ann"],
 		["the caller's where it is shown again", "/home/ann", { ...home, readablePaths: ["/home/ann"] }, "/home/ann"],
