@@ -47,10 +47,12 @@ function describe(candidate: Candidate, self: number, fs: HostFs): CgroupV2 {
 	const pids = isRoot ? [] : words(attempt(() => fs.readFile(`${path}/cgroup.procs`))).map(Number);
 	const stranger = pids.find((pid) => !isOwn(pid, self, fs));
 	const refused = whyNot(path, fs);
-	// Nothing to enable: processes and groups may then stay side by side.
-	const occupied = stranger !== undefined && controllers.some((name) => !enabled.includes(name));
+	// A group with processes of its own can enable controllers for its children only when they have left.
+	const mustLeave = pids.length > 0 && controllers.some((name) => !enabled.includes(name));
+	const occupied = mustLeave && stranger !== undefined;
 	const reason =
 		refused ?? (occupied ? `${path} also holds process ${stranger}, so no controller can be enabled there` : undefined);
+	const moveSelf = reason === undefined && mustLeave;
 	return {
 		path,
 		because,
@@ -58,8 +60,8 @@ function describe(candidate: Candidate, self: number, fs: HostFs): CgroupV2 {
 		enabled,
 		writable: reason === undefined,
 		...(reason === undefined ? {} : { reason }),
-		moveSelf: reason === undefined && pids.length > 0,
-		...(pids.length > 0 ? { own: pids.filter((pid) => pid !== stranger) } : {}),
+		moveSelf,
+		...(moveSelf ? { own: pids } : {}),
 		...(isRoot
 			? {}
 			: { swapLimit: fs.lstat(`${path}/memory.swap.max`) !== undefined || !controllers.includes("memory") }),
