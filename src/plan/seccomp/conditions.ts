@@ -1,8 +1,10 @@
 /** Rules about one system call → decision. */
 
-import type { Condition, Rule } from "../../oci/seccomp/rules.ts";
+import { type Condition, type Rule, sameVerdict } from "../../oci/seccomp/rules.ts";
 import { OFFSET, returnValue } from "./bpf.ts";
 import type { Decision, DecisionMaker } from "./decision.ts";
+
+const ALL_BITS = (1n << 64n) - 1n;
 
 /**
  * What is decided about one system call.
@@ -14,17 +16,35 @@ import type { Decision, DecisionMaker } from "./decision.ts";
 export function decideCall(rules: readonly Rule[], otherwise: Decision, make: DecisionMaker): Decision {
 	const always = rules.find((rule) => rule.conditions.length === 0);
 	if (always !== undefined) return make.answer(returnValue(always.verdict));
-	let decision = otherwise;
-	for (const rule of rules.toSorted(byStrictness).toReversed()) {
-		decision = decideRule(rule, decision, make);
-	}
-	return decision;
+	// Rules that never meet keep their order, so that an author can put the frequent ones first.
+	const ordered = rulesMeet(rules) ? rules.toSorted(byStrictness) : rules;
+	return ordered.reduceRight((decision, rule) => decideRule(rule, decision, make), otherwise);
 }
 
 function byStrictness(a: Rule, b: Rule): number {
 	// The kernel compares the action as a number with a sign: KILL_PROCESS is negative, ALLOW the greatest.
 	const rank = (rule: Rule) => (returnValue(rule.verdict) & 0xffff0000) | 0;
 	return rank(a) - rank(b);
+}
+
+/** May two rules of different verdicts hold for one call? (Also true where that is not plain to see.) */
+function rulesMeet(rules: readonly Rule[]): boolean {
+	return rules.some((a, at) => rules.slice(at + 1).some((b) => !sameVerdict(a.verdict, b.verdict) && !exclude(a, b)));
+}
+
+/** Does some argument have to differ in a bit that both rules look at? */
+function exclude(a: Rule, b: Rule): boolean {
+	return a.conditions.some((one) =>
+		b.conditions.some((other) => {
+			const [x, y] = [bitsAsked(one), bitsAsked(other)];
+			return one.index === other.index && ((x.datum ^ y.datum) & x.mask & y.mask) !== 0n;
+		}),
+	);
+}
+
+function bitsAsked({ op, value, valueTwo }: Condition): { readonly mask: bigint; readonly datum: bigint } {
+	if (op === "SCMP_CMP_EQ") return { mask: ALL_BITS, datum: value };
+	return op === "SCMP_CMP_MASKED_EQ" ? { mask: value, datum: valueTwo } : { mask: 0n, datum: 0n };
 }
 
 function decideRule(rule: Rule, otherwise: Decision, make: DecisionMaker): Decision {
