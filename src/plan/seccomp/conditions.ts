@@ -1,10 +1,9 @@
 /** Rules about one system call → decision. */
 
+import { exclude } from "../../oci/seccomp/overlap.ts";
 import { type Condition, type Rule, sameVerdict } from "../../oci/seccomp/rules.ts";
 import { OFFSET, returnValue } from "./bpf.ts";
 import type { Decision, DecisionMaker } from "./decision.ts";
-
-const ALL_BITS = (1n << 64n) - 1n;
 
 /**
  * What is decided about one system call.
@@ -29,22 +28,9 @@ function byStrictness(a: Rule, b: Rule): number {
 
 /** May two rules of different verdicts hold for one call? (Also true where that is not plain to see.) */
 function rulesMeet(rules: readonly Rule[]): boolean {
-	return rules.some((a, at) => rules.slice(at + 1).some((b) => !sameVerdict(a.verdict, b.verdict) && !exclude(a, b)));
-}
-
-/** Does some argument have to differ in a bit that both rules look at? */
-function exclude(a: Rule, b: Rule): boolean {
-	return a.conditions.some((one) =>
-		b.conditions.some((other) => {
-			const [x, y] = [bitsAsked(one), bitsAsked(other)];
-			return one.index === other.index && ((x.datum ^ y.datum) & x.mask & y.mask) !== 0n;
-		}),
+	return rules.some((a, at) =>
+		rules.slice(at + 1).some((b) => !sameVerdict(a.verdict, b.verdict) && !exclude(a.conditions, b.conditions)),
 	);
-}
-
-function bitsAsked({ op, value, valueTwo }: Condition): { readonly mask: bigint; readonly datum: bigint } {
-	if (op === "SCMP_CMP_EQ") return { mask: ALL_BITS, datum: value };
-	return op === "SCMP_CMP_MASKED_EQ" ? { mask: value, datum: valueTwo } : { mask: 0n, datum: 0n };
 }
 
 function decideRule(rule: Rule, otherwise: Decision, make: DecisionMaker): Decision {
