@@ -88,10 +88,11 @@ function shapeProblems(tree: Tree, issues: Issues = []): readonly LocatedProblem
 /** Unknown keys are left out: valibot names the first one only, {@link keyProblems} every one. */
 function problemOf(issue: v.BaseIssue<unknown>): readonly Problem[] {
 	const path = (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
-	if (issue.type === "strict_object" && issue.path?.at(-1)?.origin === "key") {
-		return issue.expected === "never"
-			? []
-			: [{ path: path.slice(0, -1), message: `the key ${show(path.at(-1))} is missing` }];
+	const last = issue.path?.at(-1);
+	if (issue.type === "strict_object" && last?.origin === "key") {
+		// A list in an object's place has been reported as such.
+		if (issue.expected === "never" || Array.isArray(last.input)) return [];
+		return [{ path: path.slice(0, -1), message: `the key ${show(last.key)} is missing` }];
 	}
 	return [{ path, message: issue.message }];
 }
