@@ -43,10 +43,12 @@ export function loadPolicy(options: LoadOptions): Policy {
 	const layers = [...presets.map((name) => presetLayer(name, options)), ...(file === undefined ? [] : [file])];
 	const document = merge(withDefaultPass(layers.reduce((base, over) => merge(base, over))), flags.tree);
 
+	// Alone, the file is the document.
+	const isLayered = presets.length > 0 || Object.keys(options.flags ?? {}).length > 0;
 	const result = v.safeParse(policySchema, plain(document));
 	const problems = [
 		...flags.problems,
-		...(file === undefined ? [] : shapeProblems(file, v.safeParse(policySchema, plain(file)).issues)),
+		...(file === undefined || !isLayered ? [] : shapeProblems(file, v.safeParse(policySchema, plain(file)).issues)),
 		...shapeProblems(document, result.issues),
 		...contradictions(result.output).map((problem) => located(document, problem)),
 	];
