@@ -2,72 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Architecture } from "../../../src/host/types.ts";
 import { applyFloor, withFloor } from "../../../src/oci/seccomp/floor.ts";
-import { defaultProfile, strictProfile } from "../../../src/oci/seccomp/profiles.ts";
 import type { LinuxSeccomp, SeccompArg, SeccompRule } from "../../../src/oci/types.ts";
 import { compileSeccomp } from "../../../src/plan/seccomp/compile.ts";
-import { syscallNumber, syscallTable } from "../../../src/plan/syscalls.ts";
+import { syscallNumber } from "../../../src/plan/syscalls.ts";
 import { ARCH, checkProgram, RET, run } from "../../helpers/bpf.ts";
-
-/** Written down once more, so that a call lost from the floor is missed here. */
-const FLOOR = `io_uring_setup io_uring_enter io_uring_register bpf keyctl add_key request_key userfaultfd ptrace
-	process_vm_readv process_vm_writev kcmp pidfd_getfd mount umount2 pivot_root chroot fsopen fsconfig fsmount fspick
-	move_mount open_tree open_tree_attr mount_setattr init_module finit_module delete_module kexec_load kexec_file_load
-	reboot swapon swapoff perf_event_open setns open_by_handle_at quotactl quotactl_fd acct syslog iopl ioperm
-	lookup_dcookie vhangup create_module query_module get_kernel_syms clone3`.split(/\s+/);
-const NAMESPACES = [0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000];
-const REFUSED_IOCTLS = [0x5412, 0x541c];
-const HIGH_HALVES = [0n, 1n, 0x80000000n, 0xffffffffn].map((half) => half << 32n);
-const ARCHITECTURES: readonly Architecture[] = ["x86_64", "aarch64"];
-
-const everyName = (arch: Architecture) => [...syscallTable(arch).keys()];
-const maskedEq = (index: number, value: number, valueTwo: number): SeccompArg => ({
-	index,
-	op: "SCMP_CMP_MASKED_EQ",
-	value,
-	valueTwo,
-});
-
-const PROFILES: readonly (readonly [string, (arch: Architecture) => LinuxSeccomp])[] = [
-	["default", defaultProfile],
-	["strict", strictProfile],
-	["allow by default", () => ({ defaultAction: "SCMP_ACT_ALLOW" })],
-	["log by default", () => ({ defaultAction: "SCMP_ACT_LOG" })],
-	["trace by default", () => ({ defaultAction: "SCMP_ACT_TRACE" })],
-	...(["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_LOG"] as const).flatMap((defaultAction) =>
-		(["SCMP_ACT_ALLOW", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY"] as const).map(
-			(action) =>
-				[
-					`${action} for everything, else ${defaultAction}`,
-					(arch: Architecture): LinuxSeccomp => ({
-						defaultAction,
-						syscalls: [{ names: everyName(arch).filter((name) => name !== "write"), action }],
-					}),
-				] as const,
-		),
-	),
-	[
-		"everything by conditions that overlap",
-		(arch) => ({
-			defaultAction: "SCMP_ACT_ERRNO",
-			syscalls: [
-				{ names: everyName(arch), action: "SCMP_ACT_ALLOW", args: [maskedEq(1, 0, 0)] },
-				{ names: everyName(arch), action: "SCMP_ACT_LOG", args: [maskedEq(0, 1, 1)] },
-				{ names: everyName(arch), action: "SCMP_ACT_ALLOW", args: [maskedEq(0, 1, 0), maskedEq(1, 0xff, 0x12)] },
-			],
-		}),
-	],
-	[
-		"the floor's own calls by name and value",
-		() => ({
-			defaultAction: "SCMP_ACT_KILL",
-			syscalls: [
-				{ names: ["ioctl"], action: "SCMP_ACT_ALLOW", args: [{ index: 1, op: "SCMP_CMP_EQ", value: 0x5412 }] },
-				{ names: ["ioctl"], action: "SCMP_ACT_ALLOW", args: [{ index: 1, op: "SCMP_CMP_EQ", value: 0x1_0000_541c }] },
-				{ names: ["clone", "unshare"], action: "SCMP_ACT_ALLOW", args: [maskedEq(0, 0x10000000, 0x10000000)] },
-			],
-		}),
-	],
-];
+import { ARCHITECTURES, attacks, everyName, FLOOR, maskedEq, PROFILES, REFUSED_IOCTLS } from "./floor-cases.ts";
 
 function answers(profile: LinuxSeccomp, arch: Architecture) {
 	const { instructions } = compileSeccomp(profile, arch);
@@ -79,24 +18,6 @@ function answers(profile: LinuxSeccomp, arch: Architecture) {
 function refuses(value: number): boolean {
 	const action = (value & 0xffff0000) >>> 0;
 	return action === RET.ERRNO || action === RET.KILL_PROCESS || action === RET.KILL_THREAD || action === RET.TRAP;
-}
-
-/** Every call that the floor refuses, with upper halves that the kernel does not read. */
-function attacks(arch: Architecture): (readonly [string, ...bigint[]])[] {
-	const plain = FLOOR.filter((name) => syscallNumber(arch, name) !== undefined);
-	return [
-		...plain.flatMap((name) => [0n, 1n, (1n << 64n) - 1n].map((arg) => [name, arg, arg, arg] as const)),
-		...HIGH_HALVES.flatMap((high) => [
-			...REFUSED_IOCTLS.flatMap((command) => [0n, 1n, 9n].map((fd) => ["ioctl", fd, high | BigInt(command)] as const)),
-			...NAMESPACES.flatMap((flag) =>
-				[0, 17, 0x3d0f00].flatMap((more) => [
-					["clone", high | BigInt((flag | more) >>> 0)] as const,
-					["unshare", high | BigInt((flag | more) >>> 0)] as const,
-				]),
-			),
-			["unshare", high | 0x80n] as const,
-		]),
-	];
 }
 
 describe.each(ARCHITECTURES)("withFloor on %s", (arch) => {
