@@ -41,10 +41,11 @@ export function loadPolicy(options: LoadOptions): Policy {
 	const presets: readonly PresetName[] = named.length === 0 && file === undefined ? ["default"] : named;
 
 	const layers = [...presets.map((name) => presetLayer(name, options)), ...(file === undefined ? [] : [file])];
-	const document = merge(withDefaultPass(layers.reduce((base, over) => merge(base, over))), flags.tree);
-
-	// Alone, the file is the document.
+	// Alone, the file is the document; else it is looked at by itself too, for a layer may hide what is wrong in another.
 	const isLayered = presets.length > 0 || Object.keys(options.flags ?? {}).length > 0;
+	const base = withDefaultPass(layers.reduce((below, over) => merge(below, over)));
+	const document = isLayered ? merge(base, flags.tree) : base;
+
 	const result = v.safeParse(policySchema, plain(document));
 	const problems = [
 		...flags.problems,

@@ -75,6 +75,11 @@ describe("text that is not a policy", () => {
 		});
 	});
 
+	it.each(["null", "[]", '"agent"'])("%s is no policy under a preset and flags either", (text) => {
+		const error = errorOf(() => policyOf(text, { preset: "judge", flags: { pids: ["7"] } }));
+		expect(error.message).toBe(`policy.json:1:1: expected an object in braces, got ${text}`);
+	});
+
 	it("an empty object is the strictest of policies, not the widest", () => {
 		const { system, security } = policyOf("{}");
 		expect(system.root).toEqual({ path: "/", readonly: true });
