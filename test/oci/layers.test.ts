@@ -48,6 +48,20 @@ describe("masks", () => {
 		expect(specFor({ maskedPaths: ["/gone"] }, []).linux.maskedPaths).not.toContain("/gone");
 	});
 
+	it("of what is hidden already are nothing: they would find nothing to lie on", () => {
+		const masks = ["/home", "/home/ann", "/tmp/x", "/run/secrets", "/dev/mem", "/dev/shm", "/srv/w/key"];
+		const paths = [...masks, "/tmp", "/srv", "/srv/w"].map(folder);
+		const section = {
+			maskedPaths: [...masks, "/srv"],
+			tmpfs: [{ path: "/tmp", sizeBytes: 1 }],
+			writablePaths: ["/srv/w"],
+		};
+		const masked = specFor(section, paths).linux.maskedPaths?.filter(
+			(path) => !path.startsWith("/proc/") && !path.startsWith("/sys/"),
+		);
+		expect(masked).toEqual(["/dev/shm", "/home", "/srv/w/key"]);
+	});
+
 	it("of what cannot be looked up stay, so that they fail rather than vanish", () => {
 		const spec = specFor({ maskedPaths: ["/root/x"] }, [{ path: "/root/x", kind: "unreadable" }]);
 		expect(spec.linux.maskedPaths).toContain("/root/x");
