@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { PathFact } from "../../src/host/types.ts";
+import { withRealPaths } from "../../src/oci/host-path.ts";
 import { specOf } from "../../src/oci/spec.ts";
 import type { Policy } from "../../src/policy/types.ts";
 import { policyOf } from "../helpers/policy.ts";
@@ -71,6 +72,19 @@ describe("masks", () => {
 		const spec = specFor({ maskedPaths: ["/home"], readablePaths: ["/home"] }, [folder("/home")]);
 		expect(spec.linux.maskedPaths).not.toContain("/home");
 		expect(spec.mounts.find((mount) => mount.destination === "/home")?.options).toContain("rro");
+	});
+});
+
+describe("facts for the readers of a spec", () => {
+	it("know every path that the spec masks or binds, whatever the policy calls it", () => {
+		const paths = [linked("/data", "/srv/data"), linked("/w", "/srv/w"), folder("/plain")];
+		const policy = policyOf({ file: { maskedPaths: ["/data", "/plain"], writablePaths: ["/w"] } });
+		const facts = factsFor(policy, { paths });
+		const spec = specOf({ policy, facts, command: ["true"] });
+		const known = withRealPaths(facts).paths;
+		expect(spec.linux.maskedPaths?.slice(-2)).toEqual(["/plain", "/srv/data"]);
+		for (const path of ["/plain", "/srv/data", "/srv/w", "/data"]) expect(known[path]?.kind).toBe("directory");
+		expect(known["/srv/data"]).toEqual(folder("/srv/data"));
 	});
 });
 
