@@ -5,6 +5,7 @@ import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
 import { readAnnotations } from "../oci/annotations.ts";
+import { withRealPaths } from "../oci/host-path.ts";
 import { unavailable } from "../oci/available.ts";
 import { pathsOf, specOf } from "../oci/spec.ts";
 import type { Spec } from "../oci/types.ts";
@@ -59,7 +60,7 @@ export function prepare(policy: Policy, host: HostFacts, command: readonly strin
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const plan = planOf(spec, facts);
+	const plan = planOf(spec, withRealPaths(facts));
 	return {
 		spec,
 		facts,
