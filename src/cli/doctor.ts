@@ -1,13 +1,14 @@
 /** `vmjail doctor`: what this host can give, found by trying. */
 
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { createColors } from "picocolors";
 import { cgroupChecks, swapAccounting } from "../cgroup/findings.ts";
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
-import type { ExecutorProbe } from "../host/executor-probe.ts";
-import { kernelVersion, landlock, memfd, overlay, seccomp, yama } from "../host/findings/kernel.ts";
+import { nativePath } from "../executor/native-path.ts";
+import { type ExecutorProbe, parseExecutorProbe } from "../host/executor-probe.ts";
+import { executorBuilt, kernelVersion, landlock, memfd, overlay, seccomp, yama } from "../host/findings/kernel.ts";
 import { crun, idMapTools, runc, runsc } from "../host/findings/programs.ts";
 import type { Check, Examination, Finding, RunResult } from "../host/findings/types.ts";
 import {
@@ -36,15 +37,19 @@ const SYSTEM_FOLDERS: readonly string[] = [
 ];
 
 export interface ProbeAllOptions {
-	/** Runs the executor's probe; throws where it is not built. */
-	readonly probeExecutor?: () => ExecutorProbe;
-	/** For the AppArmor profile. */
+	/** Absolute path of the executor. Absent: where the build puts it. */
 	readonly executorPath?: string;
 }
 
 export interface DoctorOptions extends ProbeAllOptions {
 	readonly json: boolean;
 	readonly stdout: { readonly write: (text: string) => unknown; readonly isTTY?: boolean };
+}
+
+/** Undefined where the executor is not built, or does not run here. */
+function executorProbe(path: string | undefined): ExecutorProbe | undefined {
+	if (path === undefined) return undefined;
+	return attempt(() => parseExecutorProbe(execFileSync(path, ["probe"], { timeout: PATIENCE_MS, encoding: "utf8" })));
 }
 
 function run(command: string, args: readonly string[]): Promise<RunResult> {
@@ -77,6 +82,7 @@ function checks(): readonly Check[] {
 	const groups = { makeAndRemove, id: newGroupId(ownGroupOwner()) };
 	return [
 		kernelVersion,
+		executorBuilt,
 		userNamespaces,
 		maxUserNamespaces,
 		unprivilegedClone,
@@ -104,13 +110,14 @@ function checks(): readonly Check[] {
  * @throws VmjailError HOST_UNSUPPORTED on an architecture without an executor, and where /proc is not mounted
  */
 export async function probeAll(options: ProbeAllOptions = {}): Promise<readonly Finding[]> {
-	const executor = options.probeExecutor === undefined ? undefined : attempt(options.probeExecutor);
+	const executorPath = options.executorPath ?? attempt(() => nativePath("vmjail-executor"));
+	const executor = executorProbe(executorPath);
 	const examination: Examination = {
 		fs: nodeFs,
 		facts: probeHost(),
 		run,
 		find: finder(process.env["PATH"] ?? "", nodeFs),
-		executorPath: options.executorPath ?? "/usr/lib/vmjail/vmjail-executor",
+		...(executorPath === undefined ? {} : { executorPath }),
 		...(executor === undefined ? {} : { executor }),
 	};
 	return await Promise.all(checks().map((check) => check(examination)));
@@ -128,9 +135,12 @@ export function table(findings: readonly Finding[], colours: boolean): string {
 	const paint = createColors(colours);
 	const colour = { yes: paint.green, no: paint.red, partly: paint.yellow } as const;
 	const width = Math.max(...findings.map(({ name }) => name.length));
-	const rows = findings.flatMap(({ name, ok, detail, fix }) => [
+	const rows = findings.flatMap(({ name, ok, detail, fix }, i) => [
 		`${colour[ok](MARKS[ok])} ${name.padEnd(width)}  ${detail}`,
-		...(ok === "yes" || fix === undefined ? [] : [paint.dim(`  ${" ".repeat(width)}  → ${fix}`)]),
+		// Neighbours with one remedy show it once, under the last of them.
+		...(ok === "yes" || fix === undefined || findings[i + 1]?.fix === fix
+			? []
+			: [paint.dim(`  ${" ".repeat(width)}  → ${fix}`)]),
 	]);
 	const missing = findings.filter(({ ok }) => ok !== "yes").length;
 	const also = missing === 0 ? "Nothing is missing." : `${missing} of ${findings.length} checks fall short (✗, –).`;
