@@ -25,7 +25,7 @@ export function parseMemberships(content: string): readonly Membership[] {
  * namespace has the host's path in both: group "/docker/1f", root "/docker/1f", folder = the mount point itself. A
  * group outside the namespace's root starts with "/..".
  */
-export function folderOf(group: string, mount: MountEntry): string | undefined {
+function folderOf(group: string, mount: MountEntry): string | undefined {
 	if (group.split("/").includes("..")) return undefined;
 	const root = mount.root === "/" ? "" : mount.root;
 	if (group !== root && !group.startsWith(`${root}/`)) return undefined;
