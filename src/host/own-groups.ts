@@ -11,10 +11,10 @@ export interface Membership {
 
 export function parseMemberships(content: string): readonly Membership[] {
 	return content.split("\n").flatMap((line) => {
-		const match = /^\d+:([^:]*):(\/.*)$/.exec(line);
-		if (match === null) return [];
-		const [, controllers = "", path = ""] = match;
-		return [{ controllers: controllers.split(",").filter(Boolean), path }];
+		// The path may hold colons.
+		const [, controllers, ...path] = line.split(":");
+		if (controllers === undefined || path.length === 0) return [];
+		return [{ controllers: controllers.split(",").filter(Boolean), path: path.join(":") }];
 	});
 }
 
