@@ -17,7 +17,9 @@ function parse(command: Command, args: readonly string[]): readonly string[] {
 
 function needsProgram(program: readonly string[]): readonly string[] {
 	if (program.length > 0) return program;
-	throw new VmjailError("USAGE", "no program to run", { remedy: "Name one: vmjail -- PROGRAM ARGUMENTS. See `vmjail --help`." });
+	throw new VmjailError("USAGE", "no program to run", {
+		remedy: "Name one: vmjail -- PROGRAM ARGUMENTS. See `vmjail --help`.",
+	});
 }
 
 const run: Action = async (args) => {
@@ -55,20 +57,29 @@ const plan: Action = async (args) => {
 	const policy = policyOf(policyArguments(command));
 	const { renderPlan } = await import("./plan.ts");
 	const facts = await hostFacts();
-	process.stdout.write(renderPlan({ policy, facts, command: needsProgram(program), json: json === true, filter: filter === true }));
+	process.stdout.write(
+		renderPlan({ policy, facts, command: needsProgram(program), json: json === true, filter: filter === true }),
+	);
 	await closeHost();
 	return 0;
 };
 
 const check: Action = async (args) => {
 	const command = withPolicyFlags(
-		newCommand("vmjail check", COMMANDS.check).usage("[flags] [[--] PROGRAM [ARGUMENTS...]]").option("--json", "print JSON"),
+		newCommand("vmjail check", COMMANDS.check)
+			.usage("[flags] [[--] PROGRAM [ARGUMENTS...]]")
+			.option("--json", "print JSON"),
 	);
 	const program = parse(command, args);
 	const json = command.opts<{ json?: boolean }>().json === true;
 	const policy = policyOf(policyArguments(command));
 	const { reportCheck } = await import("./check.ts");
-	const status = reportCheck({ policy, facts: await hostFacts(), command: program.length > 0 ? program : ["true"], json });
+	const status = reportCheck({
+		policy,
+		facts: await hostFacts(),
+		command: program.length > 0 ? program : ["true"],
+		json,
+	});
 	await closeHost();
 	return status;
 };
@@ -81,10 +92,14 @@ const doctor: Action = async (args) => {
 };
 
 const oci: Action = async (args) => {
-	const command = withPolicyFlags(newCommand("vmjail oci export", COMMANDS.oci).usage("DIR [flags] [--] PROGRAM [ARGUMENTS...]"));
+	const command = withPolicyFlags(
+		newCommand("vmjail oci export", COMMANDS.oci).usage("DIR [flags] [--] PROGRAM [ARGUMENTS...]"),
+	);
 	if (args[0] !== "export" || args[1] === undefined || args[1].startsWith("-")) {
 		if (args.includes("--help") || args.includes("-h")) command.help({ error: false });
-		throw new VmjailError("USAGE", "oci: export needs a folder", { remedy: "vmjail oci export DIR [flags] -- PROGRAM" });
+		throw new VmjailError("USAGE", "oci: export needs a folder", {
+			remedy: "vmjail oci export DIR [flags] -- PROGRAM",
+		});
 	}
 	const program = parse(command, args.slice(2));
 	const policy = policyOf(policyArguments(command));
@@ -122,7 +137,7 @@ async function closeHost() {
 }
 
 /** Runs the command that the first word names; `run` where it names none. Returns the exit status. */
-export async function dispatch(args: readonly string[]): Promise<number> {
+export function dispatch(args: readonly string[]): Promise<number> {
 	const [first = "", ...rest] = args;
 	if (Object.hasOwn(ACTIONS, first)) return ACTIONS[first as keyof typeof ACTIONS](rest);
 	return run(args);

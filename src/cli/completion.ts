@@ -13,11 +13,18 @@ const GENERAL = [
 ] as const;
 
 function bashCases(flags: readonly PolicyFlag[]): string {
-	const paths = [...flags.filter((flag) => flag.completes === "path").map((flag) => `--${flag.name}`), "-c", "--config", "--result"];
+	const paths = [
+		...flags.filter((flag) => flag.completes === "path").map((flag) => `--${flag.name}`),
+		"-c",
+		"--config",
+		"--result",
+	];
 	const chosen = flags.filter((flag) => flag.choices !== undefined);
 	return [
 		`    ${paths.join("|")}) COMPREPLY=($(compgen -f -- "$word")); return ;;`,
-		...chosen.map((flag) => `    --${flag.name}) COMPREPLY=($(compgen -W "${flag.choices?.join(" ")}" -- "$word")); return ;;`),
+		...chosen.map(
+			(flag) => `    --${flag.name}) COMPREPLY=($(compgen -W "${flag.choices?.join(" ")}" -- "$word")); return ;;`,
+		),
 	].join("\n");
 }
 
@@ -47,11 +54,14 @@ const quoted = (text: string): string => text.replaceAll("'", "'\\''");
 
 function zsh(): string {
 	const ofFlag = (flag: PolicyFlag) => {
-		const value = flag.choices === undefined ? (flag.completes === "path" ? "_files" : "") : `(${flag.choices.join(" ")})`;
+		const value =
+			flag.choices === undefined ? (flag.completes === "path" ? "_files" : "") : `(${flag.choices.join(" ")})`;
 		const help = quoted(flag.help.replaceAll(/[[\]:]/g, " "));
 		return `  '${flag.repeatable ? "*" : ""}--${flag.name}[${help}]:${flag.metavar.replaceAll(/[[\]:]/g, " ")}:${value}'`;
 	};
-	const general = GENERAL.map(({ name, help, path, takesValue }) => `  '--${name}[${help}]${takesValue ? `:file:${path ? "_files" : ""}` : ""}'`);
+	const general = GENERAL.map(
+		({ name, help, path, takesValue }) => `  '--${name}[${help}]${takesValue ? `:file:${path ? "_files" : ""}` : ""}'`,
+	);
 	const commands = Object.entries(COMMANDS).map(([name, help]) => `'${name}:${quoted(help)}'`);
 	return `#compdef vmjail
 # vmjail completion for zsh: put this where fpath finds it, as _vmjail
@@ -73,10 +83,13 @@ function fish(): string {
 		([name, help]) => `complete -c vmjail -n __fish_is_first_arg -a ${name} -d '${quoted(help)}'`,
 	);
 	const flags = POLICY_FLAGS.map((flag) => {
-		const value = flag.choices === undefined ? (flag.completes === "path" ? "-rF" : "-x") : `-xa '${flag.choices.join(" ")}'`;
+		const value =
+			flag.choices === undefined ? (flag.completes === "path" ? "-rF" : "-x") : `-xa '${flag.choices.join(" ")}'`;
 		return `complete -c vmjail -l ${flag.name} ${value} -d '${quoted(flag.help)}'`;
 	});
-	const general = GENERAL.map(({ name, help, takesValue }) => `complete -c vmjail -l ${name} ${takesValue ? "-rF " : ""}-d '${help}'`);
+	const general = GENERAL.map(
+		({ name, help, takesValue }) => `complete -c vmjail -l ${name} ${takesValue ? "-rF " : ""}-d '${help}'`,
+	);
 	return `# vmjail completion for fish: vmjail completion fish > ~/.config/fish/completions/vmjail.fish
 ${[...commands, ...flags, ...general, "complete -c vmjail -s c -rF -d 'policy file'"].join("\n")}
 `;
@@ -92,6 +105,8 @@ export function completionScript(shell: string): string {
 		case "fish":
 			return fish();
 		default:
-			throw new VmjailError("USAGE", `no completion for ${JSON.stringify(shell)}`, { remedy: `Shells: ${SHELLS.join(", ")}.` });
+			throw new VmjailError("USAGE", `no completion for ${JSON.stringify(shell)}`, {
+				remedy: `Shells: ${SHELLS.join(", ")}.`,
+			});
 	}
 }

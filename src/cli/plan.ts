@@ -43,7 +43,10 @@ function sections(plan: ReturnType<typeof prepare>["plan"], workload: Launch): r
 		{ title: `clone3(flags=0x${plan.cloneFlags.toString(16)}); on the host, while the jail waits`, steps: plan.parent },
 		{ title: "in the jail: its pid 1", steps: plan.child },
 		{ title: "in pid 1, before the program's process", steps: workload.before },
-		{ title: `clone3(flags=0x${workload.cloneFlags.toString(16)}); in pid 1, while the process waits`, steps: workload.parent },
+		{
+			title: `clone3(flags=0x${workload.cloneFlags.toString(16)}); in pid 1, while the process waits`,
+			steps: workload.parent,
+		},
 		{ title: "in the program's process", steps: workload.child },
 		{ title: "on the host, when the jail has ended: measure", steps: plan.account },
 		{ title: "on the host, last: clean up", steps: plan.cleanup },
@@ -56,7 +59,10 @@ export function renderPlan({ policy, facts, command, json, filter }: PlanOptions
 	const workload = workloadOf(prepared.spec, prepared.facts, prepared);
 	const all = sections(prepared.plan, workload);
 	const profile = prepared.spec.linux.seccomp;
-	const listing = filter && profile !== undefined ? disassemble(compileSeccomp(profile, facts.arch).instructions, facts.arch) : undefined;
+	const listing =
+		filter && profile !== undefined
+			? disassemble(compileSeccomp(profile, facts.arch).instructions, facts.arch)
+			: undefined;
 	if (json) {
 		const shown = all.map(({ title, steps }) => ({
 			title,

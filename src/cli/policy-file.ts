@@ -28,10 +28,14 @@ function readPolicyFile(file: string): Uint8Array {
 		}
 	} catch (cause) {
 		const reason = cause instanceof Error ? cause.message.replace(/^(\w+): .*$/s, "$1") : "unknown";
-		throw new VmjailError("POLICY_UNREADABLE", `${file === "-" ? "standard input" : file}: cannot read the policy: ${reason}`, {
-			remedy: "Name a file that exists and that you may read.",
-			cause,
-		});
+		throw new VmjailError(
+			"POLICY_UNREADABLE",
+			`${file === "-" ? "standard input" : file}: cannot read the policy: ${reason}`,
+			{
+				remedy: "Name a file that exists and that you may read.",
+				cause,
+			},
+		);
 	}
 	return Buffer.concat(chunks);
 }
@@ -43,6 +47,8 @@ export function policyOf({ config, flags }: PolicyArguments): Policy {
 		cwd: process.cwd(),
 		flags,
 		...(home?.startsWith("/") ? { home } : {}),
-		...(config === undefined ? {} : { text: readPolicyFile(config), source: config === "-" ? "standard input" : config }),
+		...(config === undefined
+			? {}
+			: { text: readPolicyFile(config), source: config === "-" ? "standard input" : config }),
 	});
 }

@@ -22,7 +22,9 @@ export function describe(error: unknown): string {
 	if (!(error instanceof VmjailError)) {
 		return `internal error, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 	}
-	return error.remedy === undefined ? error.message : `${error.message}\n${colors.dim(error.remedy.replaceAll("\n", "\n  "))}`;
+	return error.remedy === undefined
+		? error.message
+		: `${error.message}\n${colors.dim(error.remedy.replaceAll("\n", "\n  "))}`;
 }
 
 export function statusOf(error: unknown): number {
@@ -36,7 +38,9 @@ export function sayMissing(missing: readonly Missing[]): void {
 	const reasons = [...new Set(missing.map(({ reason }) => reason))];
 	for (const reason of reasons) {
 		const same = missing.filter((one) => one.reason === reason);
-		say(`not enforced here: ${same.map(({ control }) => control).join(", ")}: ${reason}\n${colors.dim(same[0]?.remedy ?? "")}`);
+		say(
+			`not enforced here: ${same.map(({ control }) => control).join(", ")}: ${reason}\n${colors.dim(same[0]?.remedy ?? "")}`,
+		);
 	}
 }
 

@@ -9,8 +9,8 @@ import { type Addon, loadAddon } from "./addon.ts";
 import { Channel, type Incoming } from "./channel.ts";
 import type { EncodedProgram } from "./encode.ts";
 import { decodeEnd, decodeFailure, decodeHello, type EndReport, type Hello, type StepFailure } from "./frames.ts";
-import { nativePath } from "./native-path.ts";
 import { JailProcess } from "./jail-process.ts";
+import { nativePath } from "./native-path.ts";
 import { FRAME, TOKEN_SIZE } from "./wire.ts";
 
 /** What the zygote tells about one jail. */

@@ -138,13 +138,19 @@ class Run implements Running {
 			});
 		}
 		const step = end.cleanup?.step === undefined ? undefined : this.#prepared.plan.cleanup[end.cleanup.step];
-		throw new VmjailError("EXECUTOR_FAILED", `the program ended, but cleaning up did not succeed: ${step?.label ?? "?"}`, {
-			remedy: "The next vmjail tries again; `vmjail doctor` shows what is left.",
-		});
+		throw new VmjailError(
+			"EXECUTOR_FAILED",
+			`the program ended, but cleaning up did not succeed: ${step?.label ?? "?"}`,
+			{
+				remedy: "The next vmjail tries again; `vmjail doctor` shows what is left.",
+			},
+		);
 	}
 
 	#outcome(reply: Exclude<ExecReply, { kind: "failed" }>, end: EndReport | undefined): Outcome {
-		const byName = [...(end?.reports ?? [])].map(([number, bytes]) => [this.#plan.reports[number] ?? "", bytes] as const);
+		const byName = [...(end?.reports ?? [])].map(
+			([number, bytes]) => [this.#plan.reports[number] ?? "", bytes] as const,
+		);
 		const group = readUsage(Object.fromEntries(byName));
 		const exit = reply.kind === "exited" ? reply.exit : undefined;
 		const raw: RawEnd = {

@@ -12,10 +12,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
 	"clone3 EPERM": "This host forbids user namespaces to you. Run `vmjail doctor`: it names the setting.",
 	"clone3 ENOSPC": "The host's limit of namespaces is reached: raise user.max_user_namespaces (sysctl).",
 	"clone3 EAGAIN": "The host's limit of processes is reached (ulimit -u, or the pids cgroup that vmjail itself is in).",
-	"openat2 ELOOP": "A component of the path became a symbolic link after the policy was read. Run again, and mind who can write there.",
+	"openat2 ELOOP":
+		"A component of the path became a symbolic link after the policy was read. Run again, and mind who can write there.",
 	"openat2 ENOENT": "The path, or the place for it in the jail's root, is gone. Make it, or take it out of the policy.",
 	"move_mount ENOENT": "The place to mount on is gone.",
-	"prlimit64 EPERM": "The limit is above what vmjail itself may have (ulimit -H). Lower it in the policy, or raise vmjail's own.",
+	"prlimit64 EPERM":
+		"The limit is above what vmjail itself may have (ulimit -H). Lower it in the policy, or raise vmjail's own.",
 	"chdir ENOENT": "The working folder does not exist in the jail. Set system.cwd (--cwd) to one that does.",
 	"chdir EACCES": "The program's user may not enter the working folder. Set system.cwd (--cwd) to one that it may.",
 };

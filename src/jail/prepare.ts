@@ -5,8 +5,8 @@ import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
 import { readAnnotations } from "../oci/annotations.ts";
-import { withRealPaths } from "../oci/host-path.ts";
 import { unavailable } from "../oci/available.ts";
+import { withRealPaths } from "../oci/host-path.ts";
 import { pathsOf, specOf } from "../oci/spec.ts";
 import type { Spec } from "../oci/types.ts";
 import { planOf } from "../plan/plan.ts";
@@ -29,15 +29,20 @@ export function refuseUnavailable(policy: Policy): void {
 	const all = unavailable(policy);
 	const [first] = all;
 	if (first === undefined) return;
-	throw new VmjailError("NOT_AVAILABLE", all.map(({ path, what }) => `${path}: not available yet: ${what}`).join("\n"), {
-		remedy: all.map(({ remedy }) => remedy).join("\n"),
-	});
+	throw new VmjailError(
+		"NOT_AVAILABLE",
+		all.map(({ path, what }) => `${path}: not available yet: ${what}`).join("\n"),
+		{
+			remedy: all.map(({ remedy }) => remedy).join("\n"),
+		},
+	);
 }
 
 function landlockMissing(facts: HostFacts, optional: readonly Control[]): readonly Missing[] {
 	if (facts.landlockAbi > 0) return [];
 	const reason = "this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK), or it is not switched on";
-	const remedy = "Add landlock to the kernel's lsm= parameter, or list landlock in system.optional (--optional landlock).";
+	const remedy =
+		"Add landlock to the kernel's lsm= parameter, or list landlock in system.optional (--optional landlock).";
 	if (optional.includes("landlock")) return [{ control: "landlock", reason, remedy }];
 	throw new VmjailError("HOST_UNSUPPORTED", `landlock: ${reason}`, { remedy });
 }
@@ -48,7 +53,13 @@ function landlockMissing(facts: HostFacts, optional: readonly Control[]): readon
  * @param id of the jail's cgroup, from newGroupId
  * @throws VmjailError NOT_AVAILABLE, HOST_UNSUPPORTED, PATH_INVALID, POLICY_INVALID, USAGE: before anything was changed
  */
-export function prepare(policy: Policy, host: HostFacts, command: readonly string[], terminal: boolean, id: string): Prepared {
+export function prepare(
+	policy: Policy,
+	host: HostFacts,
+	command: readonly string[],
+	terminal: boolean,
+	id: string,
+): Prepared {
 	refuseUnavailable(policy);
 	const facts = { ...host, paths: probePaths(pathsOf(policy, host)) };
 	const spec = specOf({ policy, facts, command, terminal });

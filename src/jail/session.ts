@@ -34,7 +34,9 @@ export class Session {
 				remedy: "Run build/vmjail-executor probe by hand: it says what is wrong. `npm run build` builds it again.",
 			});
 		}
-		const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+		const env = Object.fromEntries(
+			Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+		);
 		return {
 			...this.#host,
 			landlockAbi: hello.landlockAbi,

@@ -101,12 +101,19 @@ class Opener {
 	}
 
 	/** Through vmjail where it is collected or counted, else straight to its destination. */
-	output(output: Output, number: 1 | 2, budget: Budget | undefined): { readonly descriptor: number; readonly tap?: Tap } {
+	output(
+		output: Output,
+		number: 1 | 2,
+		budget: Budget | undefined,
+	): { readonly descriptor: number; readonly tap?: Tap } {
 		if (output === "ignore") return { descriptor: this.null() };
 		const destination = output === "inherit" ? number : output;
 		if (destination !== "collect" && budget === undefined) return { descriptor: destination };
 		const [readEnd, writeEnd] = this.addon.pipe();
-		return { descriptor: this.own(writeEnd), tap: tap(readEnd, budget, destination === "collect" ? undefined : streamOf(destination)) };
+		return {
+			descriptor: this.own(writeEnd),
+			tap: tap(readEnd, budget, destination === "collect" ? undefined : streamOf(destination)),
+		};
 	}
 }
 
