@@ -48,6 +48,31 @@ function landlockMissing(facts: HostFacts, optional: readonly Control[]): readon
 	throw new VmjailError("HOST_UNSUPPORTED", `landlock: ${reason}`, { remedy });
 }
 
+/** A profile or label of a module that is not switched on: an error, or what `optional` lets go. */
+function macMissing(policy: Policy, facts: HostFacts): readonly Missing[] {
+	return (["apparmor", "selinux"] as const).flatMap((control): readonly Missing[] => {
+		if (policy.security.mac[control] === undefined || facts.mac[control]) return [];
+		const reason = `${control === "apparmor" ? "AppArmor" : "SELinux"} is not switched on in this kernel`;
+		const remedy = `Take security.mac.${control} out of the policy, or list ${control} in system.optional.`;
+		if (policy.system.optional.includes(control)) return [{ control, reason, remedy }];
+		throw new VmjailError("HOST_UNSUPPORTED", `security.mac.${control}: ${reason}`, { remedy });
+	});
+}
+
+/** The spec without what is missing. */
+function without(spec: Spec, missing: readonly Missing[]): Spec {
+	const { apparmorProfile, selinuxLabel, ...process } = spec.process;
+	const lacks = (control: Control) => missing.some((one) => one.control === control);
+	return {
+		...spec,
+		process: {
+			...process,
+			...(apparmorProfile === undefined || lacks("apparmor") ? {} : { apparmorProfile }),
+			...(selinuxLabel === undefined || lacks("selinux") ? {} : { selinuxLabel }),
+		},
+	};
+}
+
 /**
  * The spec, the plan with its cgroup, and the limits for pid 1.
  *
@@ -68,7 +93,8 @@ export function prepare(
 		paths: probePaths(pathsOf(policy, host)),
 		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path) }),
 	};
-	const spec = specOf({ policy, facts, command, terminal });
+	const mac = macMissing(policy, facts);
+	const spec = without(specOf({ policy, facts, command, terminal }), mac);
 	const { cpuMs, wallMs, outputMaxBytes, optional } = readAnnotations(spec);
 	const cgroup = cgroupSteps({
 		resources: spec.linux.resources ?? {},
@@ -91,7 +117,7 @@ export function prepare(
 			...(cgroup.intoCgroup === undefined ? {} : { intoCgroup: cgroup.intoCgroup }),
 			...(cgroup.cpuUsage === undefined ? {} : { cpuUsage: cgroup.cpuUsage }),
 		},
-		missing: [...cgroup.missing, ...landlockMissing(facts, optional)],
+		missing: [...cgroup.missing, ...landlockMissing(facts, optional), ...mac],
 		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),
 		...(outputMaxBytes === undefined ? {} : { outputMaxBytes }),

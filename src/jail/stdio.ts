@@ -57,6 +57,8 @@ export class Budget {
 function tap(readEnd: number, budget: Budget | undefined, forwardTo: NodeJS.WritableStream | undefined): Tap {
 	const socket = new Socket({ fd: readEnd, readable: true, writable: false });
 	const chunks: Buffer[] = [];
+	// Whoever reads behind us has gone (EPIPE): so do we, and the program gets the SIGPIPE that it would have got from them.
+	forwardTo?.on("error", () => socket.destroy());
 	socket.on("data", (chunk: Buffer) => {
 		const passed = chunk.subarray(0, budget?.take(chunk.length) ?? chunk.length);
 		if (forwardTo === undefined) {

@@ -7,6 +7,7 @@ import type { Process, Spec } from "../oci/types.ts";
 import { CLONE_NEW, SECCOMP_SET_MODE_FILTER, SIG_SETMASK } from "./constants.ts";
 import { credentialSteps, rlimitSteps } from "./credentials.ts";
 import { restrictSteps } from "./landlock.ts";
+import { macSteps } from "./mac.ts";
 import { idMapSteps } from "./namespaces.ts";
 import { stopAtExecSteps } from "./programs.ts";
 import { compileSeccomp } from "./seccomp/compile.ts";
@@ -107,6 +108,7 @@ export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOption
 			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
 			{ label: "set the umask", call: "umask", args: [0o022] },
 			...rlimitSteps(process.rlimits ?? []),
+			...macSteps(process),
 			...credentialSteps(process, facts.caller.privileged),
 			...(landlock ? restrictSteps() : []),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },

@@ -18,7 +18,7 @@ interface Case {
 	readonly answers?: Readonly<Record<string, Partial<RunResult>>>;
 }
 
-const able: ExecutorProbe = { landlockAbi: 7, seccompActions: [], userNamespace: { ok: true } };
+const able: ExecutorProbe = { landlockAbi: 7, mac: { apparmor: false, selinux: false }, seccompActions: [], userNamespace: { ok: true } };
 const denied: ExecutorProbe = { ...able, userNamespace: { ok: false, step: "mount", errno: "EACCES" } };
 const ALL = ["unshare", "mount", "nft", "ip", "runsc", "crun", "newuidmap", "newgidmap"];
 
@@ -30,6 +30,7 @@ function examination(given: Case): Examination {
 		caller: { uid: 1000, gid: 1000, groups: [], privileged, cwd: "/", env: {} },
 		idMap: { uids: [], gids: [] },
 		landlockAbi: 0,
+		mac: { apparmor: false, selinux: false },
 		cpus: 1,
 		cgroup: { v1: [], blockDevices: [] },
 		paths: {},
