@@ -18,7 +18,7 @@ interface Case {
 	readonly answers?: Readonly<Record<string, Partial<RunResult>>>;
 }
 
-const able: ExecutorProbe = { landlockAbi: 7, mac: { apparmor: false, selinux: false }, seccompActions: [], userNamespace: { ok: true } };
+const able: ExecutorProbe = { landlockAbi: 7, seccompActions: [], userNamespace: { ok: true } };
 const denied: ExecutorProbe = { ...able, userNamespace: { ok: false, step: "mount", errno: "EACCES" } };
 const ALL = ["unshare", "mount", "nft", "ip", "runsc", "crun", "newuidmap", "newgidmap"];
 
