@@ -40,6 +40,7 @@ interface Options {
 	readonly filled: readonly SlotName[];
 	readonly keep: readonly SlotName[];
 	readonly intoCgroup?: SlotName | undefined;
+	readonly parentJail?: Plan["parentJail"] | undefined;
 	readonly cpuUsage?: CpuUsage | undefined;
 	readonly cpuLimitMs?: number | undefined;
 	readonly wallLimitMs?: number | undefined;
@@ -65,7 +66,7 @@ export function encodeWorkload(
 		arch,
 		sections: { before, parent, child },
 		given,
-		filled: ["stdin", "stdout", "stderr"],
+		filled: ["stdin", "stdout", "stderr", ...(workload.descriptors ?? [])],
 		keep: [],
 		cpuUsage: plan.cpuUsage,
 		...workload,
@@ -213,6 +214,8 @@ function writeHeader(view: DataView, options: Options, counts: Counts, writer: W
 		const slot = writer.slot(name);
 		view.setUint8(96 + (slot >> 3), view.getUint8(96 + (slot >> 3)) | (1 << (slot & 7)));
 	}
+	view.setUint32(128, options.parentJail?.id ?? 0, true);
+	view.setUint16(132, options.parentJail === undefined ? NO_SLOT : writer.slot(options.parentJail.namespace), true);
 }
 
 function nanoseconds(ms: number | undefined): bigint {

@@ -84,7 +84,7 @@ class Run implements Running {
 				program,
 				descriptors: streams.descriptors,
 				last: true,
-				...(terminal === undefined ? {} : { onTerminal: (fd: number) => terminal.onMaster(fd, budget) }),
+				...(terminal === undefined ? {} : { onDescriptor: (fd: number) => terminal.onMaster(fd, budget) }),
 				onDenied: (denial) => this.#deny(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
 			});
