@@ -1,7 +1,8 @@
 /** The words of a denial: one line that says what was refused, why, and what would allow it. Pure. */
 
+import { canonicalName } from "../policy/names.ts";
 import type { Allowance, DenialReason, NetDenied, NetProtocol, Unstamped } from "./events.ts";
-import { formatEndpoint } from "./ip.ts";
+import { formatEndpoint, parseIp } from "./ip.ts";
 
 export interface Refusal {
 	readonly protocol: NetProtocol;
@@ -11,7 +12,7 @@ export interface Refusal {
 	/** Absent for DNS. */
 	readonly port?: number;
 	readonly rule?: string;
-	/** The address a name resolved to, the server name a client asked for, … */
+	/** The address a name resolved to, the server name a client asked for, …: a canonical name or address, or escaped for a terminal. */
 	readonly detail?: string;
 }
 
@@ -71,7 +72,8 @@ function allowanceFor({ protocol, reason, host, port, detail }: Refusal): Allowa
 			return port === undefined || detail === undefined || protocol === "dns" ? undefined : allowance(protocol, formatEndpoint(detail, port));
 		case "server-name":
 		case "host-header":
-			return port === undefined || detail === undefined ? undefined : allowance("dns", `${detail}:${port}`);
+			// What the client asked for may be anything at all: only a proper name is worth suggesting.
+			return port === undefined || detail === undefined || "problem" in canonicalName(detail) ? undefined : allowance("dns", `${detail}:${port}`);
 		case "unknown-address":
 		case "no-server-name":
 		case "malformed":
@@ -83,7 +85,7 @@ function allowanceFor({ protocol, reason, host, port, detail }: Refusal): Allowa
 }
 
 function isName(host: string): boolean {
-	return /[g-z]/i.test(host) && !host.includes(":");
+	return parseIp(host) === undefined;
 }
 
 function allowance(list: Allowance["list"], entry: string): Allowance {
