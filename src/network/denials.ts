@@ -44,7 +44,7 @@ function because({ reason, protocol, host, rule, detail }: Refusal): string {
 		case "special-address":
 			return `${host} resolves to ${detail}, and no rule names that address${under}`;
 		case "own-address":
-			return `${host} resolves to ${detail}, an address of this host that no rule names${under}`;
+			return `${host === detail ? "it is" : `${host} resolves to ${detail},`} an address of this host, which no rule names by itself${under}`;
 		case "server-name":
 			return `the TLS client asks for ${detail}, which this connection's rule does not cover${under}`;
 		case "no-server-name":

@@ -9,5 +9,11 @@ export async function respond(context: Answering, packet: Uint8Array, transport:
 	const query = parseQuery(packet);
 	if (query === "drop") return undefined;
 	if ("refuse" in query) return encodeRefusal(query.id, query.refuse);
-	return encodeReply(query, await answer(context, query), transport);
+	const reply = await answer(context, query);
+	try {
+		return encodeReply(query, reply, transport);
+	} catch {
+		// Somebody else's record that the wire cannot carry must not end the server.
+		return encodeRefusal(query.id, "SERVFAIL");
+	}
 }
