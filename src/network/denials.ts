@@ -32,7 +32,8 @@ export function denial(refusal: Refusal): Unstamped<NetDenied> {
 	};
 }
 
-function because({ reason, protocol, host, rule, detail }: Refusal): string {
+/** Why, in one clause. */
+export function because({ reason, protocol, host, rule, detail }: Refusal): string {
 	const under = rule === undefined ? "" : ` (rule ${JSON.stringify(rule)})`;
 	switch (reason) {
 		case "no-rule":
@@ -64,16 +65,22 @@ function because({ reason, protocol, host, rule, detail }: Refusal): string {
 function allowanceFor({ protocol, reason, host, port, detail }: Refusal): Allowance | undefined {
 	switch (reason) {
 		case "no-rule":
-			return port === undefined || protocol === "dns" ? undefined : allowance(isName(host) ? "dns" : protocol, formatEndpoint(host, port));
+			return port === undefined || protocol === "dns"
+				? undefined
+				: allowance(isName(host) ? "dns" : protocol, formatEndpoint(host, port));
 		case "name-not-allowed":
 			return allowance("dns", `${host}:443`);
 		case "special-address":
 		case "own-address":
-			return port === undefined || detail === undefined || protocol === "dns" ? undefined : allowance(protocol, formatEndpoint(detail, port));
+			return port === undefined || detail === undefined || protocol === "dns"
+				? undefined
+				: allowance(protocol, formatEndpoint(detail, port));
 		case "server-name":
 		case "host-header":
 			// What the client asked for may be anything at all: only a proper name is worth suggesting.
-			return port === undefined || detail === undefined || "problem" in canonicalName(detail) ? undefined : allowance("dns", `${detail}:${port}`);
+			return port === undefined || detail === undefined || "problem" in canonicalName(detail)
+				? undefined
+				: allowance("dns", `${detail}:${port}`);
 		case "unknown-address":
 		case "no-server-name":
 		case "malformed":

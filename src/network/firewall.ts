@@ -36,8 +36,16 @@ export function gatewayFirewall(rules: Rules, families: readonly Family[]): NftC
 			...prelude(families),
 			...allowed.map((destination) => rule("jail", destinationMatch(destination), verdictOf(destination))),
 			rule("jail", [], refuse()),
-			...(["tcp", "udp"] as const).flatMap((protocol) => families.map((each) => rule(`to_${protocol}`, [nfproto(each)], toSocket(each, protocol)))),
-			...families.map((each) => rule("dns", [fromJail(), nfproto(each), l4proto(), port("dport")], [{ dnat: { family: ipName(each), addr: link[each].gateway, port: DNS_PORT } }])),
+			...(["tcp", "udp"] as const).flatMap((protocol) =>
+				families.map((each) => rule(`to_${protocol}`, [nfproto(each)], toSocket(each, protocol))),
+			),
+			...families.map((each) =>
+				rule(
+					"dns",
+					[fromJail(), nfproto(each), l4proto(), port("dport")],
+					[{ dnat: { family: ipName(each), addr: link[each].gateway, port: DNS_PORT } }],
+				),
+			),
 		],
 	};
 }
@@ -47,7 +55,11 @@ function untracked(): readonly Statement[] {
 	const other = (side: "dport" | "sport") => match({ payload: { protocol: "th", field: side } }, DNS_PORT, "!=");
 	return [
 		rule("raw", [fromJail(), l4proto(), other("dport")], [{ notrack: null }]),
-		rule("raw_out", [match({ meta: { key: "oifname" } }, GATEWAY_LINK), l4proto(), other("sport")], [{ notrack: null }]),
+		rule(
+			"raw_out",
+			[match({ meta: { key: "oifname" } }, GATEWAY_LINK), l4proto(), other("sport")],
+			[{ notrack: null }],
+		),
 	];
 }
 
@@ -132,7 +144,13 @@ function match(left: Json, right: Json, op: "==" | "!=" = "=="): Statement {
 	return { match: { op, left, right } };
 }
 
-function chain(name: string, type: "filter" | "nat", hook: string, prio: number, policy: "accept" | "drop" = "accept"): Statement {
+function chain(
+	name: string,
+	type: "filter" | "nat",
+	hook: string,
+	prio: number,
+	policy: "accept" | "drop" = "accept",
+): Statement {
 	return add("chain", { family, table, name, type, hook, prio, policy });
 }
 

@@ -5,20 +5,21 @@ import { promises as dns } from "node:dns";
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import type { PublishedPort } from "../policy/types.ts";
+import { denial } from "./denials.ts";
 import type { Answering } from "./dns/answer.ts";
 import { dnsTcpServer } from "./dns/tcp-server.ts";
 import { serveDnsByUdp } from "./dns/udp-server.ts";
 import { type ResolverLike, Upstream } from "./dns/upstream.ts";
-import { type NetworkEvent, reporter } from "./events.ts";
+import { type NetDenied, type NetworkEvent, reporter } from "./events.ts";
 import type { Family, Ip } from "./ip.ts";
 import { parseIp } from "./ip.ts";
+import { JailNames } from "./jail-names.ts";
 import { type DialJail, type Published, publish } from "./publish.ts";
 import { ownAddresses } from "./relay/addresses.ts";
 import type { Connect } from "./relay/dial.ts";
 import type { RelayLimits } from "./relay/limits.ts";
 import { type RelayContext, TcpRelay } from "./relay/relay.ts";
-import type { Rules } from "./rules.ts";
-import { SyntheticNames } from "./synthetic.ts";
+import type { Protocol, Rules } from "./rules.ts";
 import { type DatagramIo, type UdpDescriptors, udpPort } from "./udp/port.ts";
 import { UdpRelay } from "./udp/relay.ts";
 
@@ -58,11 +59,11 @@ const RESOLVER = { timeout: 2000, tries: 2 };
 
 export class Gateway {
 	readonly #relay: TcpRelay;
-	readonly #names: SyntheticNames;
+	readonly #context: RelayContext;
 	readonly #closers: (() => void | Promise<void>)[] = [];
 
 	private constructor(context: RelayContext) {
-		this.#names = context.names;
+		this.#context = context;
 		this.#relay = new TcpRelay(context);
 		this.#closers.push(() => this.#relay.close());
 	}
@@ -77,7 +78,7 @@ export class Gateway {
 		let lastId = 0;
 		const context: RelayContext = {
 			rules,
-			names: new SyntheticNames(rules),
+			names: new JailNames(rules),
 			upstream: new Upstream(options.resolver ?? new dns.Resolver(RESOLVER)),
 			isOwn: options.isOwn ?? ownAddresses(),
 			report: reporter(options.jail, options.onEvent),
@@ -89,7 +90,8 @@ export class Gateway {
 		try {
 			await gateway.#serveDns(context, descriptors, options.families);
 			await gateway.#serveTcp(descriptors.tcp);
-			if (descriptors.udp !== undefined && datagrams !== undefined) gateway.#serveUdp(context, datagrams, descriptors.udp);
+			if (descriptors.udp !== undefined && datagrams !== undefined)
+				gateway.#serveUdp(context, datagrams, descriptors.udp);
 			if (options.publish !== undefined) await gateway.#publish(context, options.publish);
 		} catch (error) {
 			await gateway.close();
@@ -103,39 +105,55 @@ export class Gateway {
 		return this.#relay.connections;
 	}
 
-	/** What a synthetic address stands for: for whoever sees addresses only (a notifier, a trace). */
+	/** The name by which the jail knows an address: for whoever sees addresses only (a notifier, a trace). */
 	nameOf(address: string): string | undefined {
 		const ip = parseIp(address);
-		return ip === undefined ? undefined : this.#names.nameAt(ip);
+		return ip === undefined ? undefined : this.#context.names.describe(ip);
+	}
+
+	/**
+	 * Reports, once per destination, that the kernel refused a connect(2) or sendto(2) of the jail: S answers those by itself, and
+	 * the gateway never hears of them. For the notifier or trace that does.
+	 */
+	reportRefused(protocol: Protocol, address: string, port: number, process?: NetDenied["process"]): void {
+		const event = denial({ protocol, reason: "no-rule", host: this.nameOf(address) ?? address, port });
+		this.#context.report({ ...event, ...(process === undefined ? {} : { process }) });
 	}
 
 	/** Resets what is open and closes every socket. To be called when the jail has ended; more than once is fine. */
 	async close(): Promise<void> {
-		await Promise.all(this.#closers.splice(0).reverse().map((close) => close()));
+		await Promise.all(
+			this.#closers
+				.splice(0)
+				.reverse()
+				.map((close) => close()),
+		);
 	}
 
-	async #serveDns(context: Answering, { dnsUdp, dnsTcp }: GatewayDescriptors, families: readonly Family[]): Promise<void> {
+	async #serveDns(
+		context: Answering,
+		{ dnsUdp, dnsTcp }: GatewayDescriptors,
+		families: readonly Family[],
+	): Promise<void> {
 		const socket = createSocket(families.includes(6) ? "udp6" : "udp4");
 		this.#closers.push(() => new Promise((resolve) => socket.close(resolve)));
 		serveDnsByUdp(socket, context);
-		socket.bind({ fd: dnsUdp });
-		await once(socket, "listening");
-		await this.#listen(dnsTcpServer(context), dnsTcp);
+		socket.bind({ fd: dnsUdp }); // done when it returns
+		const tcp = dnsTcpServer(context);
+		this.#closers.push(() => tcp.close());
+		await listen(tcp.server, dnsTcp);
 	}
 
 	async #serveTcp(listeners: readonly number[]): Promise<void> {
 		for (const fd of listeners) {
 			// Reading begins when the server is connected: what the jail sends early waits in the kernel.
-			const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => this.#relay.accept(socket));
+			const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) =>
+				this.#relay.accept(socket),
+			);
 			server.on("error", () => undefined);
-			await this.#listen(server, fd);
+			this.#closers.push(() => void server.close());
+			await listen(server, fd);
 		}
-	}
-
-	async #listen(server: Server, fd: number): Promise<void> {
-		this.#closers.push(() => void server.close());
-		server.listen({ fd, backlog: 4096 });
-		await once(server, "listening");
 	}
 
 	#serveUdp(context: RelayContext, io: DatagramIo, descriptors: NonNullable<GatewayDescriptors["udp"]>): void {
@@ -147,4 +165,9 @@ export class Gateway {
 		const published: Published = await publish(ports, { dial, report: context.report, nextId: context.nextId });
 		this.#closers.push(() => published.close());
 	}
+}
+
+async function listen(server: Server, fd: number): Promise<void> {
+	server.listen({ fd, backlog: 4096 });
+	await once(server, "listening");
 }

@@ -58,9 +58,13 @@ export function nameClasses(rules: readonly NameRule[], anywhere: readonly PortR
 		}
 	}
 	if (sets.size > MOST_CLASSES) {
-		throw new VmjailError("POLICY_INVALID", `security.network.policy.dns: ${sets.size} different sets of ports, at most ${MOST_CLASSES} are possible`, {
-			remedy: "Give names that are used alike the same ports.",
-		});
+		throw new VmjailError(
+			"POLICY_INVALID",
+			`security.network.policy.dns: ${sets.size} different sets of ports, at most ${MOST_CLASSES} are possible`,
+			{
+				remedy: "Give names that are used alike the same ports.",
+			},
+		);
 	}
 	const blockBits = SYNTHETIC_BITS - Math.ceil(Math.log2(sets.size + 1));
 	return [...sets.values()].map((ports, index) => nameClass(ports, index, blockBits));

@@ -51,7 +51,10 @@ export async function publish(ports: readonly PublishedPort[], options: PublishO
 			await listen(server, port);
 			servers.push(server);
 			const address = server.address();
-			published.push({ ...port, hostPort: typeof address === "object" && address !== null ? address.port : port.hostPort });
+			published.push({
+				...port,
+				hostPort: typeof address === "object" && address !== null ? address.port : port.hostPort,
+			});
 		}
 	} catch (error) {
 		await close();
@@ -68,10 +71,14 @@ async function listen(server: Server, { hostAddress, hostPort }: PublishedPort):
 		server.on("error", () => undefined);
 	} catch (error) {
 		const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-		throw new VmjailError("HOST_UNSUPPORTED", `security.network.policy.listen: ${formatEndpoint(hostAddress, hostPort)}: ${code}`, {
-			remedy: remedies[code] ?? "Publish on an address and a port that this host has free.",
-			cause: error,
-		});
+		throw new VmjailError(
+			"HOST_UNSUPPORTED",
+			`security.network.policy.listen: ${formatEndpoint(hostAddress, hostPort)}: ${code}`,
+			{
+				remedy: remedies[code] ?? "Publish on an address and a port that this host has free.",
+				cause: error,
+			},
+		);
 	}
 }
 
@@ -81,7 +88,12 @@ const remedies: Readonly<Record<string, string>> = {
 	EADDRNOTAVAIL: "Publish on an address that this host has.",
 };
 
-async function join(client: Socket, jailPort: number, { dial, report, nextId }: PublishOptions, open: Set<Socket>): Promise<void> {
+async function join(
+	client: Socket,
+	jailPort: number,
+	{ dial, report, nextId }: PublishOptions,
+	open: Set<Socket>,
+): Promise<void> {
 	open.add(client);
 	client.once("close", () => open.delete(client));
 	client.on("error", () => undefined);
@@ -100,7 +112,14 @@ async function join(client: Socket, jailPort: number, { dial, report, nextId }: 
 	couple(client, inside, () => {
 		const durationMs = Math.round(performance.now() - started);
 		// What the jail sent is what the client was sent.
-		report({ kind: "net.close", id, destination: peer, sent: client.bytesWritten, received: client.bytesRead, durationMs });
+		report({
+			kind: "net.close",
+			id,
+			destination: peer,
+			sent: client.bytesWritten,
+			received: client.bytesRead,
+			durationMs,
+		});
 	});
 	pump(client, inside, undefined);
 	pump(inside, client, undefined);

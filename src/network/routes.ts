@@ -2,7 +2,17 @@
 
 import type { PortRange } from "../policy/types.ts";
 import { type Family, formatBlock, within } from "./ip.ts";
-import { DNS_PORT, GATEWAY_LINK, JAIL_LINK, LINK_MTU, link, own, synthetic, TPROXY_MARK, TPROXY_TABLE } from "./layout.ts";
+import {
+	DNS_PORT,
+	GATEWAY_LINK,
+	JAIL_LINK,
+	LINK_MTU,
+	link,
+	own,
+	synthetic,
+	TPROXY_MARK,
+	TPROXY_TABLE,
+} from "./layout.ts";
 import { type CompiledRule, hasWideRules, type Protocol, type Rules } from "./rules.ts";
 import { MAIN_TABLE, type Setting, type Sysctl } from "./settings.ts";
 import { specialRanges } from "./special.ts";
@@ -41,7 +51,15 @@ function isDnsOnly({ from, to }: PortRange): boolean {
 
 function nameDestinations(rules: Rules, family: Family): readonly Destination[] {
 	const tcp = rules.classes.flatMap(({ blocks, ports }) =>
-		ports.map((range): Destination => ({ family, protocol: "tcp", to: formatBlock(blocks[family]), ports: range, allowed: true })),
+		ports.map(
+			(range): Destination => ({
+				family,
+				protocol: "tcp",
+				to: formatBlock(blocks[family]),
+				ports: range,
+				allowed: true,
+			}),
+		),
 	);
 	// UDP to a name: `dns` rules are about TCP, so only a `udp` rule for every address opens it.
 	const to = formatBlock(synthetic[family]);
@@ -50,7 +68,8 @@ function nameDestinations(rules: Rules, family: Family): readonly Destination[] 
 }
 
 function ruleDestinations(rules: Rules, family: Family, named: boolean): readonly Destination[] {
-	const wanted = (rule: CompiledRule) => rule.named === named && (rule.block === undefined || rule.block.family === family);
+	const wanted = (rule: CompiledRule) =>
+		rule.named === named && (rule.block === undefined || rule.block.family === family);
 	return protocols.flatMap((protocol) =>
 		rules[protocol].filter(wanted).map(({ block, ports }): Destination => {
 			const any = block === undefined || block.prefix === 0;
@@ -72,12 +91,16 @@ const LAST_PRIORITY = 32765;
 /** Settings of S, to be applied after those of G. What no rule covers answers EACCES to connect(2) and sendto(2). */
 export function jailSettings(rules: Rules, families: readonly Family[]): readonly Setting[] {
 	const dns = families.flatMap((family) =>
-		protocols.map((protocol): Destination => ({ family, protocol, ports: { from: DNS_PORT, to: DNS_PORT }, allowed: true })),
+		protocols.map(
+			(protocol): Destination => ({ family, protocol, ports: { from: DNS_PORT, to: DNS_PORT }, allowed: true }),
+		),
 	);
 	const allowed = [...dns, ...destinations(rules, families)];
 	return [
 		...bringUp(JAIL_LINK, "jail", families),
-		...families.map((family): Setting => ({ kind: "route", family, type: "unicast", dev: JAIL_LINK, via: link[family].gateway })),
+		...families.map(
+			(family): Setting => ({ kind: "route", family, type: "unicast", dev: JAIL_LINK, via: link[family].gateway }),
+		),
 		...allowed.map(
 			({ allowed, ...match }, index): Setting => ({
 				kind: "rule",
@@ -105,7 +128,9 @@ export function gatewaySettings(families: readonly Family[]): readonly Setting[]
 function bringUp(dev: string, side: "jail" | "gateway", families: readonly Family[]): readonly Setting[] {
 	return [
 		{ kind: "up", dev: "lo" },
-		...families.map((family): Setting => ({ kind: "address", family, dev, address: link[family][side], prefix: link[family].prefix })),
+		...families.map(
+			(family): Setting => ({ kind: "address", family, dev, address: link[family][side], prefix: link[family].prefix }),
+		),
 		{ kind: "up", dev },
 	];
 }

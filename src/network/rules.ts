@@ -57,7 +57,7 @@ function compile({ host, ports, text }: AddressRule, field: string): CompiledRul
 		throw new VmjailError(
 			"POLICY_INVALID",
 			`security.network.policy.${field}: ${JSON.stringify(text)} lies in ${formatBlock(own[block.family])}, whose addresses stand for names inside the jail`,
-			{ remedy: "Name the destination in \"dns\"." },
+			{ remedy: 'Name the destination in "dns".' },
 		);
 	}
 	const named = isSingle(block) || specialRanges.some((special) => names(block, special));
@@ -90,6 +90,12 @@ export function ruleForAddress(rules: Rules, protocol: Protocol, ip: Ip, port: n
 /** Rules whose block contains special ranges that they do not name. */
 export function hasWideRules(rules: Rules): boolean {
 	return [...rules.tcp, ...rules.udp].some(
-		({ block, named }) => !named && (block === undefined || specialRanges.some((special) => overlaps(block, special.block))),
+		({ block, named }) =>
+			!named && (block === undefined || specialRanges.some((special) => overlaps(block, special.block))),
 	);
+}
+
+/** Does the jail need the UDP relay? DNS alone does not. */
+export function needsUdp(rules: Rules): boolean {
+	return rules.udp.some(({ ports }) => ports.from !== 53 || ports.to !== 53);
 }

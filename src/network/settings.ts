@@ -9,8 +9,21 @@ export type Setting =
 	/** Both ends of a pair: `dev` here, `peer` in the network namespace of process `peerPid`. */
 	| { readonly kind: "veth"; readonly dev: string; readonly peer: string; readonly mtu: number }
 	| { readonly kind: "up"; readonly dev: string }
-	| { readonly kind: "address"; readonly family: Family; readonly dev: string; readonly address: string; readonly prefix: number }
-	| { readonly kind: "route"; readonly family: Family; readonly type: "unicast" | "local"; readonly dev: string; readonly via?: string; readonly table?: number }
+	| {
+			readonly kind: "address";
+			readonly family: Family;
+			readonly dev: string;
+			readonly address: string;
+			readonly prefix: number;
+	  }
+	| {
+			readonly kind: "route";
+			readonly family: Family;
+			readonly type: "unicast" | "local";
+			readonly dev: string;
+			readonly via?: string;
+			readonly table?: number;
+	  }
 	| {
 			readonly kind: "rule";
 			readonly family: Family;
@@ -38,7 +51,10 @@ export const MAIN_TABLE = 254;
  */
 export function ipBatches(settings: readonly Setting[], peerPid: number): Readonly<Record<Family, string>> {
 	const of = (family: Family) => settings.filter((setting) => familyOf(setting) === family);
-	const text = (family: Family) => of(family).map((setting) => `${line(setting, peerPid)}\n`).join("");
+	const text = (family: Family) =>
+		of(family)
+			.map((setting) => `${line(setting, peerPid)}\n`)
+			.join("");
 	return { 4: text(4), 6: text(6) };
 }
 

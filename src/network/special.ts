@@ -3,7 +3,7 @@
  * Sources: the IANA special-purpose address registries for IPv4 and IPv6 (RFC 6890), RFC 6052, RFC 3056, RFC 4380.
  */
 
-import { type Block, contains, type Ip, ipOfBytes, bytesOf, parseBlock, within } from "./ip.ts";
+import { type Block, bytesOf, contains, type Ip, ipOfBytes, parseBlock, within } from "./ip.ts";
 
 export interface SpecialRange {
 	readonly block: Block;
@@ -41,7 +41,10 @@ const table: readonly (readonly [string, string])[] = [
 	["ff00::/8", "multicast"],
 ];
 
-export const specialRanges: readonly SpecialRange[] = table.map(([block, what]) => ({ block: parseBlock(block), what }));
+export const specialRanges: readonly SpecialRange[] = table.map(([block, what]) => ({
+	block: parseBlock(block),
+	what,
+}));
 
 /** IPv6 addresses that a translator turns into the IPv4 address at byte `at`. */
 const translated: readonly { readonly block: Block; readonly at: number }[] = [
@@ -54,7 +57,9 @@ export function specialRangeOf(ip: Ip): SpecialRange | undefined {
 	const direct = specialRanges.find(({ block }) => contains(block, ip));
 	if (direct !== undefined) return direct;
 	const through = translated.find(({ block }) => contains(block, ip));
-	return through === undefined ? undefined : specialRangeOf(ipOfBytes(bytesOf(ip).subarray(through.at, through.at + 4)));
+	return through === undefined
+		? undefined
+		: specialRangeOf(ipOfBytes(bytesOf(ip).subarray(through.at, through.at + 4)));
 }
 
 /**

@@ -7,7 +7,6 @@
  * writes one byte to descriptor 9 when it serves. Then COMMAND runs in S. DIR holds gateway.batch4, gateway.batch6, jail.batch4, jail.batch6, firewall.json,
  * gateway.sysctl, jail.sysctl, resolv.conf. Exits with COMMAND's status.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 import type { Answer } from "dns-packet";
 import { denial } from "../denials.ts";
 import type { Report } from "../events.ts";
+import type { JailNames } from "../jail-names.ts";
 import type { Rules } from "../rules.ts";
-import type { SyntheticNames } from "../synthetic.ts";
 import { type AddressType, type Decision, decide, forwardedTypes } from "./decide.ts";
 import type { Query } from "./query.ts";
 import type { Reply } from "./response.ts";
@@ -12,7 +12,7 @@ import type { Addresses, Failure, Upstream } from "./upstream.ts";
 
 export interface Answering {
 	readonly rules: Rules;
-	readonly names: SyntheticNames;
+	readonly names: JailNames;
 	readonly upstream: Upstream;
 	readonly report: Report;
 }
@@ -37,14 +37,16 @@ async function carryOut({ names, upstream, report }: Answering, decision: Decisi
 		case "empty":
 			return { code: "NOERROR", answers: [] };
 		case "localhost":
-			return found([addressRecord(query.name, decision.type, decision.type === "A" ? "127.0.0.1" : "::1", SYNTHETIC_TTL)]);
+			return found([
+				addressRecord(query.name, decision.type, decision.type === "A" ? "127.0.0.1" : "::1", SYNTHETIC_TTL),
+			]);
 		case "reverse":
 			return reverse(query.name, names.nameAt(decision.ip));
 		case "synthetic":
 			return synthetic(await upstream.addresses(decision.name), names, decision, query.name, report);
 		case "forward":
 			return decision.type === "A" || decision.type === "AAAA"
-				? forwarded(await upstream.addresses(decision.name), decision.type, query.name)
+				? forwarded(await upstream.addresses(decision.name), names, decision.name, decision.type, query.name)
 				: records(await upstream.records(decision.name, decision.type), query.name);
 		default:
 			return decision satisfies never;
@@ -57,7 +59,7 @@ async function carryOut({ names, upstream, report }: Answering, decision: Decisi
  */
 function synthetic(
 	real: Addresses,
-	names: SyntheticNames,
+	names: JailNames,
 	{ name, type }: { readonly name: string; readonly type: AddressType },
 	owner: string,
 	report: Report,
@@ -65,18 +67,30 @@ function synthetic(
 	if ("failure" in real) return failed(real.failure);
 	const addresses = names.addressesOf(name);
 	if (addresses === undefined) {
-		report(denial({ protocol: "dns", reason: "too-many", host: name, detail: "the jail has looked up more names than it may" }));
+		report(
+			denial({
+				protocol: "dns",
+				reason: "too-many",
+				host: name,
+				detail: "the jail has looked up more names than it may",
+			}),
+		);
 		return failed("SERVFAIL");
 	}
 	return found([addressRecord(owner, type, addresses[type === "A" ? 4 : 6], SYNTHETIC_TTL)]);
 }
 
-function forwarded(real: Addresses, type: AddressType, owner: string): Reply {
+function forwarded(real: Addresses, names: JailNames, name: string, type: AddressType, owner: string): Reply {
 	if ("failure" in real) return failed(real.failure);
-	return found((type === "A" ? real.v4 : real.v6).map((address) => addressRecord(owner, type, address, real.ttl)));
+	const addresses = type === "A" ? real.v4 : real.v6;
+	for (const address of addresses) names.noteReal(address, name);
+	return found(addresses.map((address) => addressRecord(owner, type, address, real.ttl)));
 }
 
-function records(result: { readonly answers: readonly Answer[] } | { readonly failure: Failure }, owner: string): Reply {
+function records(
+	result: { readonly answers: readonly Answer[] } | { readonly failure: Failure },
+	owner: string,
+): Reply {
 	if ("failure" in result) return failed(result.failure);
 	return found(result.answers.map((one): Answer => ({ ...one, name: owner })));
 }

@@ -7,7 +7,16 @@ import type { Rules } from "../rules.ts";
 import { specialRangeOf } from "../special.ts";
 
 /** Types that are passed on by name; of the others the answer is "no such record". */
-export const forwardedTypes = { 2: "NS", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 33: "SRV", 35: "NAPTR", 257: "CAA" } as const;
+export const forwardedTypes = {
+	2: "NS",
+	6: "SOA",
+	12: "PTR",
+	15: "MX",
+	16: "TXT",
+	33: "SRV",
+	35: "NAPTR",
+	257: "CAA",
+} as const;
 export type ForwardedType = (typeof forwardedTypes)[keyof typeof forwardedTypes];
 export type AddressType = "A" | "AAAA";
 
@@ -52,7 +61,9 @@ function decideName(rules: Rules, name: string, type: number): Decision {
 	if (addressType !== undefined) return { kind: covered ? "synthetic" : "forward", name, type: addressType };
 	// HTTPS and SVCB records carry addresses and keys for encrypted server names: never passed on.
 	const forwarded = (forwardedTypes as Readonly<Record<number, ForwardedType>>)[type];
-	return forwarded === undefined || forwarded === "PTR" ? { kind: "empty", name } : { kind: "forward", name, type: forwarded };
+	return forwarded === undefined || forwarded === "PTR"
+		? { kind: "empty", name }
+		: { kind: "forward", name, type: forwarded };
 }
 
 function decideReverse(rules: Rules, ip: Ip, name: string, type: number): Decision {
@@ -60,7 +71,9 @@ function decideReverse(rules: Rules, ip: Ip, name: string, type: number): Decisi
 	if (type !== 12) return { kind: "empty", name: lower };
 	// What addresses of the host's own networks are called is none of the jail's business.
 	if (specialRangeOf(ip) !== undefined) return { kind: "reverse", ip };
-	return rules.anyNameResolves ? { kind: "forward", name: lower, type: "PTR" } : { kind: "nonexistent", name: lower, denied: false };
+	return rules.anyNameResolves
+		? { kind: "forward", name: lower, type: "PTR" }
+		: { kind: "nonexistent", name: lower, denied: false };
 }
 
 /** "4.3.2.1.in-addr.arpa" → 1.2.3.4; 32 nibbles below ip6.arpa → IPv6. Undefined for every other name. */
@@ -69,5 +82,7 @@ export function reverseAddress(name: string): Ip | undefined {
 	const parts = labels.split(".").reverse();
 	if (zone?.toLowerCase() === "in-addr") return parseIp(parts.join("."));
 	if (zone === undefined || parts.length !== 32 || !parts.every((part) => part.length === 1)) return undefined;
-	return ipOfBytes(Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(`${parts[2 * i]}${parts[2 * i + 1]}`, 16)));
+	return ipOfBytes(
+		Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(`${parts[2 * i]}${parts[2 * i + 1]}`, 16)),
+	);
 }

@@ -30,7 +30,12 @@ export function parseQuery(packet: Uint8Array): ParsedQuery {
 	const flags = view.getUint16(2);
 	if ((flags & 0x8000) !== 0) return "drop";
 	if (((flags >> 11) & 0xf) !== 0) return { id, refuse: "NOTIMP" };
-	const [questions, answers, authorities, additionals] = [view.getUint16(4), view.getUint16(6), view.getUint16(8), view.getUint16(10)];
+	const [questions, answers, authorities, additionals] = [
+		view.getUint16(4),
+		view.getUint16(6),
+		view.getUint16(8),
+		view.getUint16(10),
+	];
 	if (questions !== 1 || answers !== 0 || authorities !== 0 || additionals > 2) return { id, refuse: "FORMERR" };
 	const name = readName(packet, HEADER);
 	if (name === undefined || name.end + 4 > packet.length) return { id, refuse: "FORMERR" };

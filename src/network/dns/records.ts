@@ -22,8 +22,23 @@ const shortText = v.pipe(v.string(), v.maxLength(255), v.regex(/^[\u0020-\u00ff]
 
 const mx = v.object({ exchange: domain, priority: port });
 const srv = v.object({ name: domain, port, priority: port, weight: port });
-const soa = v.object({ nsname: domain, hostmaster: domain, serial, refresh: serial, retry: serial, expire: serial, minttl: serial });
-const naptr = v.object({ flags: shortText, service: shortText, regexp: shortText, replacement: v.union([domain, v.literal("")]), order: port, preference: port });
+const soa = v.object({
+	nsname: domain,
+	hostmaster: domain,
+	serial,
+	refresh: serial,
+	retry: serial,
+	expire: serial,
+	minttl: serial,
+});
+const naptr = v.object({
+	flags: shortText,
+	service: shortText,
+	regexp: shortText,
+	replacement: v.union([domain, v.literal("")]),
+	order: port,
+	preference: port,
+});
 const txt = v.array(v.pipe(v.string(), v.maxLength(255)));
 
 /** @param found what promises.Resolver.resolve(name, type) gave */
@@ -49,7 +64,11 @@ function recordOf(base: Base, type: ForwardedType, one: unknown): Answer[] {
 		case "SRV":
 			return read(srv, one, ({ name: target, ...rest }) => ({ ...base, type, data: { target, ...rest } }));
 		case "SOA":
-			return read(soa, one, ({ nsname, hostmaster, minttl, ...rest }) => ({ ...base, type, data: { mname: nsname, rname: hostmaster, minimum: minttl, ...rest } }));
+			return read(soa, one, ({ nsname, hostmaster, minttl, ...rest }) => ({
+				...base,
+				type,
+				data: { mname: nsname, rname: hostmaster, minimum: minttl, ...rest },
+			}));
 		case "NAPTR":
 			return read(naptr, one, ({ service, ...rest }) => ({ ...base, type, data: { services: service, ...rest } }));
 		case "CAA":

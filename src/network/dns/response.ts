@@ -1,9 +1,23 @@
 /** A DNS response → bytes. */
 
-import { type Answer, encode, type OptAnswer, RECURSION_AVAILABLE, RECURSION_DESIRED, TRUNCATED_RESPONSE } from "dns-packet";
+import {
+	type Answer,
+	encode,
+	type OptAnswer,
+	RECURSION_AVAILABLE,
+	RECURSION_DESIRED,
+	TRUNCATED_RESPONSE,
+} from "dns-packet";
 import type { Query, ResponseCode } from "./query.ts";
 
-const codes: Readonly<Record<ResponseCode, number>> = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 };
+const codes: Readonly<Record<ResponseCode, number>> = {
+	NOERROR: 0,
+	FORMERR: 1,
+	SERVFAIL: 2,
+	NXDOMAIN: 3,
+	NOTIMP: 4,
+	REFUSED: 5,
+};
 
 /** What vmjail takes and sends by UDP at most: passes every link unfragmented (DNS flag day 2020). */
 const UDP_SIZE = 1232;
@@ -27,7 +41,10 @@ export function encodeRefusal(id: number, code: ResponseCode): Uint8Array {
 /** `transport` "udp": an answer too large for the client is cut to its header and question, with TC set. */
 export function encodeReply(query: Query, reply: Reply, transport: "udp" | "tcp"): Uint8Array {
 	const whole = assemble(query, reply, 0);
-	const limit = query.edns === undefined ? UDP_SIZE_WITHOUT_EDNS : Math.min(Math.max(query.edns.size, UDP_SIZE_WITHOUT_EDNS), UDP_SIZE);
+	const limit =
+		query.edns === undefined
+			? UDP_SIZE_WITHOUT_EDNS
+			: Math.min(Math.max(query.edns.size, UDP_SIZE_WITHOUT_EDNS), UDP_SIZE);
 	if (transport === "tcp" ? whole.length <= 0xffff : whole.length <= limit) return whole;
 	return assemble(query, { ...reply, answers: [] }, TRUNCATED_RESPONSE);
 }
@@ -51,5 +68,14 @@ function optRecord(reply: Reply): OptAnswer {
 	const info = Buffer.alloc(2);
 	info.writeUInt16BE(EXTENDED_ERROR.prohibited);
 	const options = reply.prohibited ? [{ code: EXTENDED_ERROR.option, data: info }] : [];
-	return { name: ".", type: "OPT", udpPayloadSize: UDP_SIZE, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options } as OptAnswer;
+	return {
+		name: ".",
+		type: "OPT",
+		udpPayloadSize: UDP_SIZE,
+		extendedRcode: 0,
+		ednsVersion: 0,
+		flags: 0,
+		flag_do: false,
+		options,
+	} as OptAnswer;
 }

@@ -5,7 +5,11 @@ import { parseQuery } from "./query.ts";
 import { encodeRefusal, encodeReply } from "./response.ts";
 
 /** Bytes of the response, or undefined where none may be given. Never rejects, whatever the bytes. */
-export async function respond(context: Answering, packet: Uint8Array, transport: "udp" | "tcp"): Promise<Uint8Array | undefined> {
+export async function respond(
+	context: Answering,
+	packet: Uint8Array,
+	transport: "udp" | "tcp",
+): Promise<Uint8Array | undefined> {
 	const query = parseQuery(packet);
 	if (query === "drop") return undefined;
 	if ("refuse" in query) return encodeRefusal(query.id, query.refuse);

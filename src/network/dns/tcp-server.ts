@@ -15,12 +15,29 @@ const limits = {
 	unreadBytes: 1 << 20,
 };
 
-/** A server that is not listening yet. */
-export function dnsTcpServer(context: Answering): Server {
-	const server = createServer({ noDelay: true }, (socket) => serve(socket, context));
+export interface DnsTcpServer {
+	/** Not listening yet. */
+	readonly server: Server;
+	/** Stops listening and ends every connection. */
+	close(): void;
+}
+
+export function dnsTcpServer(context: Answering): DnsTcpServer {
+	const open = new Set<Socket>();
+	const server = createServer({ noDelay: true }, (socket) => {
+		open.add(socket);
+		socket.once("close", () => open.delete(socket));
+		serve(socket, context);
+	});
 	server.maxConnections = limits.connections;
 	server.on("error", () => undefined);
-	return server;
+	return {
+		server,
+		close() {
+			server.close();
+			for (const socket of open) socket.destroy();
+		},
+	};
 }
 
 function serve(socket: Socket, context: Answering): void {

@@ -15,7 +15,9 @@ export interface ResolverLike {
 export type Failure = "NXDOMAIN" | "NODATA" | "SERVFAIL";
 
 /** `addresses` in the resolver's order, as text. */
-export type Addresses = { readonly v4: readonly string[]; readonly v6: readonly string[]; readonly ttl: number } | { readonly failure: Failure };
+export type Addresses =
+	| { readonly v4: readonly string[]; readonly v6: readonly string[]; readonly ttl: number }
+	| { readonly failure: Failure };
 export type Records = { readonly answers: readonly Answer[] } | { readonly failure: Failure };
 
 const MOST_CACHED = 1024;
@@ -94,14 +96,20 @@ export class Upstream {
 	}
 }
 
-type Family = { readonly value: readonly { readonly address: string; readonly ttl: number }[] } | { readonly failure: Failure };
+type Family =
+	| { readonly value: readonly { readonly address: string; readonly ttl: number }[] }
+	| { readonly failure: Failure };
 
 function merge(four: Family, six: Family): Addresses {
 	const found = [four, six].flatMap((family) => ("value" in family ? family.value : []));
 	// By what an address is, not by where it came from: a mapped IPv4 address in an AAAA record is IPv4.
 	const ips = found.flatMap(({ address }) => parseIp(address) ?? []);
 	if (ips.length > 0) {
-		const ofFamily = (wanted: 4 | 6) => ips.filter(({ family }) => family === wanted).slice(0, MOST_ADDRESSES).map(formatIp);
+		const ofFamily = (wanted: 4 | 6) =>
+			ips
+				.filter(({ family }) => family === wanted)
+				.slice(0, MOST_ADDRESSES)
+				.map(formatIp);
 		return { v4: ofFamily(4), v6: ofFamily(6), ttl: Math.min(...found.map(({ ttl }) => ttl)) };
 	}
 	const failures = [four, six].flatMap((family) => ("failure" in family ? [family.failure] : []));

@@ -4,7 +4,7 @@ import { networkInterfaces } from "node:os";
 import type { DenialReason } from "../events.ts";
 import { bitsOf, contains, formatIp, type Ip, parseIp } from "../ip.ts";
 import { includesPort } from "../ports.ts";
-import { type Protocol, ruleForAddress, type Rules } from "../rules.ts";
+import { type Protocol, type Rules, ruleForAddress } from "../rules.ts";
 import { specialRangeOf } from "../special.ts";
 
 export interface Checked {
@@ -14,7 +14,13 @@ export interface Checked {
 }
 
 /** @param isOwn is this an address of the host? */
-export function checkAddresses(rules: Rules, protocol: Protocol, addresses: readonly string[], port: number, isOwn: (ip: Ip) => boolean): Checked {
+export function checkAddresses(
+	rules: Rules,
+	protocol: Protocol,
+	addresses: readonly string[],
+	port: number,
+	isOwn: (ip: Ip) => boolean,
+): Checked {
 	const allowed: string[] = [];
 	let refused: Checked["refused"];
 	for (const address of addresses) {
@@ -28,7 +34,13 @@ export function checkAddresses(rules: Rules, protocol: Protocol, addresses: read
 }
 
 /** Why an address may not be reached although its name may; undefined: it may. */
-export function refusalOf(rules: Rules, protocol: Protocol, ip: Ip, port: number, isOwn: (ip: Ip) => boolean): DenialReason | undefined {
+export function refusalOf(
+	rules: Rules,
+	protocol: Protocol,
+	ip: Ip,
+	port: number,
+	isOwn: (ip: Ip) => boolean,
+): DenialReason | undefined {
 	if (isOwn(ip)) return namesExactly(rules, protocol, ip, port) ? undefined : "own-address";
 	if (specialRangeOf(ip) === undefined) return undefined;
 	return ruleForAddress(rules, protocol, ip, port) === undefined ? "special-address" : undefined;
@@ -37,14 +49,21 @@ export function refusalOf(rules: Rules, protocol: Protocol, ip: Ip, port: number
 /** An address of the host itself is open only to a rule for that one address. */
 function namesExactly(rules: Rules, protocol: Protocol, ip: Ip, port: number): boolean {
 	return rules[protocol].some(
-		({ block, ports }) => block !== undefined && block.prefix === bitsOf(block.family) && contains(block, ip) && includesPort([ports], port),
+		({ block, ports }) =>
+			block !== undefined &&
+			block.prefix === bitsOf(block.family) &&
+			contains(block, ip) &&
+			includesPort([ports], port),
 	);
 }
 
 const KEPT_MS = 2000;
 
 /** Asks the system for the host's addresses, at most every two seconds. */
-export function ownAddresses(list: typeof networkInterfaces = networkInterfaces, now: () => number = () => performance.now()): (ip: Ip) => boolean {
+export function ownAddresses(
+	list: typeof networkInterfaces = networkInterfaces,
+	now: () => number = () => performance.now(),
+): (ip: Ip) => boolean {
 	let known: ReadonlySet<string> = new Set();
 	let until = Number.NEGATIVE_INFINITY;
 	return (ip) => {

@@ -38,7 +38,8 @@ function firstHandshakeMessage(bytes: Uint8Array): Uint8Array | "more" {
 	let wanted: number | undefined;
 	for (let at = 0; at + 5 <= bytes.length; ) {
 		const length = ((bytes[at + 3] ?? 0) << 8) | (bytes[at + 4] ?? 0);
-		if (bytes[at] !== HANDSHAKE || bytes[at + 1] !== 3) throw new Malformed("the TLS ClientHello is interrupted by another record");
+		if (bytes[at] !== HANDSHAKE || bytes[at + 1] !== 3)
+			throw new Malformed("the TLS ClientHello is interrupted by another record");
 		if (length === 0 || length > MOST_RECORD_BYTES) throw new Malformed("the TLS record has an impossible length");
 		const part = bytes.subarray(at + 5, at + 5 + length);
 		parts.push(part);

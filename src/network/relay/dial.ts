@@ -1,7 +1,6 @@
 /** Connecting to the first of several addresses that answers (RFC 8305, without its sorting by past success). */
 
-import { connect, type Socket } from "node:net";
-import { isIPv6 } from "node:net";
+import { connect, isIPv6, type Socket } from "node:net";
 
 export type Connect = (address: string, port: number) => Socket;
 
@@ -9,13 +8,16 @@ export type Connect = (address: string, port: number) => Socket;
 const NEXT_AFTER_MS = 250;
 const GIVE_UP_AFTER_MS = 15_000;
 
-export const connectDirectly: Connect = (address, port) => connect({ host: address, port, allowHalfOpen: true, noDelay: true });
+export const connectDirectly: Connect = (address, port) =>
+	connect({ host: address, port, allowHalfOpen: true, noDelay: true });
 
 /** IPv6 and IPv4 in turns, IPv6 first. */
 export function interleave(addresses: readonly string[]): readonly string[] {
 	const six = addresses.filter((address) => isIPv6(address));
 	const four = addresses.filter((address) => !isIPv6(address));
-	return Array.from({ length: Math.max(six.length, four.length) }, (_, i) => [six[i], four[i]]).flat().filter((address) => address !== undefined);
+	return Array.from({ length: Math.max(six.length, four.length) }, (_, i) => [six[i], four[i]])
+		.flat()
+		.filter((address) => address !== undefined);
 }
 
 /**
@@ -24,7 +26,12 @@ export function interleave(addresses: readonly string[]): readonly string[] {
  * @param signal gives up
  * @throws the last error of connect(2), ETIMEDOUT or the signal's reason
  */
-export function dialFirst(addresses: readonly string[], port: number, connectTo: Connect, signal: AbortSignal): Promise<Socket> {
+export function dialFirst(
+	addresses: readonly string[],
+	port: number,
+	connectTo: Connect,
+	signal: AbortSignal,
+): Promise<Socket> {
 	const waiting = [...addresses];
 	const trying = new Set<Socket>();
 	return new Promise((resolve, reject) => {

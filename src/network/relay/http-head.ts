@@ -7,7 +7,10 @@ export interface HttpHead {
 	readonly method: string;
 	/** Hosts that the request names: the Host header, the authority of an absolute target. As sent, without port. */
 	readonly hosts: readonly string[];
-	readonly body: { readonly kind: "none" } | { readonly kind: "length"; readonly bytes: number } | { readonly kind: "chunked" };
+	readonly body:
+		| { readonly kind: "none" }
+		| { readonly kind: "length"; readonly bytes: number }
+		| { readonly kind: "chunked" };
 	readonly websocket: boolean;
 	/** Bytes of the head, the blank line included. */
 	readonly length: number;
@@ -26,7 +29,9 @@ export function parseHttpHead(bytes: Uint8Array): HttpHeadResult {
 	const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 	const end = buffer.indexOf("\r\n\r\n", 0, "latin1");
 	if (end < 0 || end + 4 > MOST_HEAD_BYTES) {
-		return bytes.length > MOST_HEAD_BYTES ? { malformed: `the head of the HTTP request is larger than ${MOST_HEAD_BYTES} bytes` } : "more";
+		return bytes.length > MOST_HEAD_BYTES
+			? { malformed: `the head of the HTTP request is larger than ${MOST_HEAD_BYTES} bytes` }
+			: "more";
 	}
 	const [first = "", ...lines] = buffer.toString("latin1", 0, end).split("\r\n");
 	const [, method = "", target = "", minor] = requestLine.exec(first) ?? [];
@@ -41,7 +46,9 @@ export function parseHttpHead(bytes: Uint8Array): HttpHeadResult {
 }
 
 function requestLineFault(line: string): string {
-	return /HTTP\/2/i.test(line) ? "HTTP/2 without TLS hides the hosts of its requests" : "the HTTP request line is malformed";
+	return /HTTP\/2/i.test(line)
+		? "HTTP/2 without TLS hides the hosts of its requests"
+		: "the HTTP request line is malformed";
 }
 
 /** Lower-case name → its values in order. */
@@ -69,13 +76,20 @@ function bodyOf(headers: Headers, modern: boolean): HttpHead["body"] | { readonl
 	}
 	const [length, ...others] = lengths;
 	if (length === undefined) return { kind: "none" };
-	if (others.length > 0 || !/^\d{1,15}$/.test(length)) return { malformed: "the length of the HTTP request's body is ambiguous" };
+	if (others.length > 0 || !/^\d{1,15}$/.test(length))
+		return { malformed: "the length of the HTTP request's body is ambiguous" };
 	return { kind: "length", bytes: Number(length) };
 }
 
-function hostsOf(headers: Headers, method: string, target: string, modern: boolean): { readonly hosts: readonly string[] } | { readonly malformed: string } {
+function hostsOf(
+	headers: Headers,
+	method: string,
+	target: string,
+	modern: boolean,
+): { readonly hosts: readonly string[] } | { readonly malformed: string } {
 	const fromHeader = headers.get("host") ?? [];
-	if (fromHeader.length > 1 || (modern && fromHeader.length === 0)) return { malformed: "the HTTP request must have exactly one Host" };
+	if (fromHeader.length > 1 || (modern && fromHeader.length === 0))
+		return { malformed: "the HTTP request must have exactly one Host" };
 	const authority = authorityOf(method, target);
 	if (authority === undefined) return { malformed: "the target of the HTTP request is malformed" };
 	return { hosts: [...fromHeader, ...authority].map((host) => host.replace(/:\d*$/, "")) };

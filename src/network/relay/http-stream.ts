@@ -69,7 +69,9 @@ export class HttpStream {
 			case "tunnel":
 				return "tunnel";
 			case "upgrade":
-				return this.#held.length > MOST_HEAD_BYTES ? { malformed: "the HTTP client does not wait for the answer to its upgrade" } : "more";
+				return this.#held.length > MOST_HEAD_BYTES
+					? { malformed: "the HTTP client does not wait for the answer to its upgrade" }
+					: "more";
 			case "head":
 				return this.#head(forward);
 			case "body":
@@ -102,7 +104,9 @@ export class HttpStream {
 		// Answers come in the order of requests: only for the first is the first answer surely its own.
 		if (head.websocket && this.#requests === 1 && head.body.kind === "none") return { kind: "upgrade" };
 		if (head.body.kind === "chunked") return { kind: "chunk-size" };
-		return head.body.kind === "length" && head.body.bytes > 0 ? { kind: "body", left: head.body.bytes, inChunk: false } : { kind: "head" };
+		return head.body.kind === "length" && head.body.bytes > 0
+			? { kind: "body", left: head.body.bytes, inChunk: false }
+			: { kind: "head" };
 	}
 
 	#body(forward: Uint8Array[], left: number, inChunk: boolean): "more" | undefined {
@@ -116,7 +120,8 @@ export class HttpStream {
 
 	#line(forward: Uint8Array[], kind: "chunk-size" | "chunk-end" | "trailer"): HttpProblem | "more" | undefined {
 		const end = this.#held.indexOf("\n", 0, "latin1");
-		if (end < 0) return this.#held.length > MOST_LINE_BYTES ? { malformed: "a line of the HTTP body is too long" } : "more";
+		if (end < 0)
+			return this.#held.length > MOST_LINE_BYTES ? { malformed: "a line of the HTTP body is too long" } : "more";
 		const line = this.#held.toString("latin1", 0, end + 1);
 		const next = afterLine(kind, line);
 		if (next === undefined) return { malformed: "the chunks of the HTTP body are malformed" };

@@ -57,7 +57,11 @@ export function pumpInspected(client: Socket, server: Socket, options: Inspected
 		if (inspector.held === 0) {
 			clearTimeout(timer);
 			timer = undefined;
-		} else timer ??= setTimeout(() => refuse("malformed", "the client began a request and did not go on"), options.timeoutMs);
+		} else
+			timer ??= setTimeout(
+				() => refuse("malformed", "the client began a request and did not go on"),
+				options.timeoutMs,
+			);
 	}
 
 	function refuse(reason: DenialReason, detail: string | undefined): void {

@@ -6,7 +6,7 @@ import type { NameRule } from "../../policy/types.ts";
 import type { DenialReason } from "../events.ts";
 import { rulesForName } from "../name-rules.ts";
 import { MOST_HELLO_BYTES, parseClientHello } from "./client-hello.ts";
-import { type HttpProblem, HttpStream, type HttpStep } from "./http-stream.ts";
+import { type HttpProblem, type HttpStep, HttpStream } from "./http-stream.ts";
 import { protocolOf } from "./protocol.ts";
 
 export interface Inspection {

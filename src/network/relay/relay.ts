@@ -5,8 +5,8 @@ import { denial, type Refusal } from "../denials.ts";
 import type { Upstream } from "../dns/upstream.ts";
 import type { Report } from "../events.ts";
 import { formatEndpoint, formatIp, type Ip } from "../ip.ts";
+import type { JailNames } from "../jail-names.ts";
 import type { Rules } from "../rules.ts";
-import type { SyntheticNames } from "../synthetic.ts";
 import { checkAddresses } from "./addresses.ts";
 import { TokenBucket } from "./bucket.ts";
 import { type Connect, connectDirectly, dialFirst, interleave } from "./dial.ts";
@@ -17,7 +17,7 @@ import { type Target, targetOf } from "./target.ts";
 
 export interface RelayContext {
 	readonly rules: Rules;
-	readonly names: SyntheticNames;
+	readonly names: JailNames;
 	readonly upstream: Upstream;
 	readonly isOwn: (ip: Ip) => boolean;
 	readonly report: Report;
@@ -55,13 +55,23 @@ export class TcpRelay {
 			client.resetAndDestroy(); // gone already
 			return;
 		}
-		const target = targetOf(this.#context.rules, this.#context.names, "tcp", localAddress, localPort);
-		if ("reason" in target) return this.#refuse(client, target);
-		const full = this.#clients.size >= this.#limits.connections || this.#pending >= this.#limits.pending;
-		if (full) return this.#refuse(client, { ...subject(target, localPort), reason: "too-many", detail: "the jail has too many connections" });
+		const target = this.#admit(localAddress, localPort);
+		if ("reason" in target) {
+			this.#refuse(client, target);
+			return;
+		}
 		this.#clients.add(client);
 		client.once("close", () => this.#clients.delete(client));
 		void this.#connect(client, target, localPort);
+	}
+
+	#admit(address: string, port: number): Target | Refusal {
+		const target = targetOf(this.#context.rules, this.#context.names, "tcp", address, port);
+		if ("reason" in target) return target;
+		const full = this.#clients.size >= this.#limits.connections || this.#pending >= this.#limits.pending;
+		return full
+			? { ...subject(target, port), reason: "too-many", detail: "the jail has too many connections" }
+			: target;
 	}
 
 	/** Resets every connection. */
@@ -75,7 +85,12 @@ export class TcpRelay {
 		try {
 			const addresses = await this.#addresses(target, port);
 			if ("reason" in addresses) return this.#refuse(client, addresses);
-			const server = await dialFirst(interleave(addresses), port, this.#context.connect ?? connectDirectly, this.#closing.signal);
+			const server = await dialFirst(
+				interleave(addresses),
+				port,
+				this.#context.connect ?? connectDirectly,
+				this.#closing.signal,
+			);
 			if (client.destroyed) server.destroy();
 			else this.#join(client, server, target, port);
 		} catch (error) {
@@ -101,7 +116,15 @@ export class TcpRelay {
 		const id = nextId();
 		const started = performance.now();
 		const destination = endpointOf(target, port);
-		report({ kind: "net.connect", id, protocol: "tcp", destination, address: server.remoteAddress ?? "", port, rule: target.rule });
+		report({
+			kind: "net.connect",
+			id,
+			protocol: "tcp",
+			destination,
+			address: server.remoteAddress ?? "",
+			port,
+			rule: target.rule,
+		});
 		couple(client, server, () => {
 			report({
 				kind: "net.close",
@@ -148,6 +171,9 @@ function endpointOf(target: Target, port: number): string {
 	return formatEndpoint(hostOf(target), port);
 }
 
-function subject(target: Target, port: number): { readonly protocol: "tcp"; readonly host: string; readonly port: number; readonly rule: string } {
+function subject(
+	target: Target,
+	port: number,
+): { readonly protocol: "tcp"; readonly host: string; readonly port: number; readonly rule: string } {
 	return { protocol: "tcp", host: hostOf(target), port, rule: target.rule };
 }

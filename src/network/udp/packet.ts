@@ -28,7 +28,10 @@ export function udpPacket(payload: Uint8Array, from: Endpoint, to: Endpoint): Ui
 	pseudo.writeUInt16BE(datagram.length, 2);
 	// RFC 768: a checksum of zero means none; zero is sent as its equal, all ones.
 	datagram.writeUInt16BE(checksum([source, destination, pseudo, datagram]) || 0xffff, 6);
-	return Buffer.concat([family === 4 ? ipv4Header(source, destination, datagram.length) : ipv6Header(source, destination, datagram.length), datagram]);
+	return Buffer.concat([
+		family === 4 ? ipv4Header(source, destination, datagram.length) : ipv6Header(source, destination, datagram.length),
+		datagram,
+	]);
 }
 
 /** The kernel fills in identification and checksum (raw(7)). */

@@ -19,7 +19,10 @@ export interface DatagramIo {
 	 * Owns `fd` from now on. Calls `received` for every datagram with the bytes of two socket addresses: msg_name, and the
 	 * IP_ORIGDSTADDR or IPV6_ORIGDSTADDR control message (empty where there was none). Returns a function that closes the socket.
 	 */
-	receive(fd: number, received: (payload: Uint8Array, source: Uint8Array, originalDestination: Uint8Array) => void): () => void;
+	receive(
+		fd: number,
+		received: (payload: Uint8Array, source: Uint8Array, originalDestination: Uint8Array) => void,
+	): () => void;
 	/** send(2), never waiting. False where the socket is full. */
 	send(fd: number, packet: Uint8Array): boolean;
 	close(fd: number): void;
@@ -41,7 +44,8 @@ export function udpPort(io: DatagramIo, descriptors: Readonly<Partial<Record<4 |
 				const stop = io.receive(sockets.receive, (payload, sourceBytes, destinationBytes) => {
 					const source = parseSocketAddress(sourceBytes);
 					const destination = parseSocketAddress(destinationBytes);
-					if (source !== undefined && destination !== undefined && isJail(source)) handler(payload, source, destination);
+					if (source !== undefined && destination !== undefined && isJail(source))
+						handler(payload, source, destination);
 				});
 				closers.push(stop, () => io.close(sockets.send));
 			}

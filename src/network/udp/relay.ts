@@ -1,7 +1,7 @@
 /** The UDP relay of one jail: one socket on the host per flow (source port of the jail, destination). */
 
 import { createSocket, type Socket } from "node:dgram";
-import { denial, type Refusal } from "../denials.ts";
+import { denial } from "../denials.ts";
 import { formatEndpoint, formatIp } from "../ip.ts";
 import { checkAddresses } from "../relay/addresses.ts";
 import type { RelayContext } from "../relay/relay.ts";
@@ -55,26 +55,36 @@ export class UdpRelay {
 
 	#fromJail(payload: Uint8Array, source: Endpoint, destination: Endpoint): void {
 		const key = `${source.ip.family} ${source.port} ${formatIp(destination.ip)} ${destination.port}`;
-		const flow = this.#flows.get(key);
-		if (flow !== undefined) return this.#send(key, flow, payload);
-		const { rules, names } = this.#context;
-		const target = targetOf(rules, names, "udp", formatIp(destination.ip), destination.port);
-		if ("reason" in target) return this.#refuse(target);
+		const flow = this.#flows.get(key) ?? this.#begin(key, source, destination);
+		if (flow !== undefined) this.#send(key, flow, payload);
+	}
+
+	/** Undefined where the flow is refused. */
+	#begin(key: string, source: Endpoint, destination: Endpoint): Flow | undefined {
+		const { rules, names, report, nextId } = this.#context;
+		const { port } = destination;
+		const target = targetOf(rules, names, "udp", formatIp(destination.ip), port);
+		if ("reason" in target) {
+			report(denial(target));
+			return undefined;
+		}
 		const host = target.kind === "name" ? target.name : formatIp(target.ip);
 		if (this.#flows.size >= limits.flows) {
-			return this.#refuse({ protocol: "udp", reason: "too-many", host, port: destination.port, detail: "the jail has too many UDP flows" });
+			report(denial({ protocol: "udp", reason: "too-many", host, port, detail: "the jail has too many UDP flows" }));
+			return undefined;
 		}
-		const begun: Flow = {
-			id: this.#context.nextId(),
-			destination: formatEndpoint(host, destination.port),
-			started: performance.now(),
+		const started = performance.now();
+		const flow: Flow = {
+			id: nextId(),
+			destination: formatEndpoint(host, port),
+			started,
 			waiting: [],
 			sent: 0,
 			received: 0,
 		};
-		this.#flows.set(key, begun);
-		this.#send(key, begun, payload);
-		void this.#open(key, begun, target, host, source, destination);
+		this.#flows.set(key, flow);
+		void this.#open(key, flow, target, host, source, destination);
+		return flow;
 	}
 
 	#send(key: string, flow: Flow, payload: Uint8Array): void {
@@ -88,7 +98,14 @@ export class UdpRelay {
 		flow.socket.send(payload, () => undefined);
 	}
 
-	async #open(key: string, flow: Flow, target: Target, host: string, source: Endpoint, destination: Endpoint): Promise<void> {
+	async #open(
+		key: string,
+		flow: Flow,
+		target: Target,
+		host: string,
+		source: Endpoint,
+		destination: Endpoint,
+	): Promise<void> {
 		const { rules, upstream, isOwn, report } = this.#context;
 		const real = target.kind === "name" ? await upstream.addresses(target.name) : { v4: [formatIp(target.ip)], v6: [] };
 		if (this.#flows.get(key) !== flow) return;
@@ -97,9 +114,20 @@ export class UdpRelay {
 		const [address] = allowed;
 		if (address === undefined) {
 			this.#forget(key);
-			const failed = () => report({ kind: "net.failed", protocol: "udp", destination: flow.destination, error: "the name does not resolve" });
-			if (refused === undefined) failed();
-			else this.#refuse({ protocol: "udp", reason: refused.reason, host, port: destination.port, rule: target.rule, detail: refused.address });
+			const { destination: text } = flow;
+			if (refused === undefined)
+				report({ kind: "net.failed", protocol: "udp", destination: text, error: "the name does not resolve" });
+			else
+				report(
+					denial({
+						protocol: "udp",
+						reason: refused.reason,
+						host,
+						port: destination.port,
+						rule: target.rule,
+						detail: refused.address,
+					}),
+				);
 			return;
 		}
 		const socket = this.#createSocket(address.includes(":") ? 6 : 4);
@@ -108,7 +136,15 @@ export class UdpRelay {
 		socket.connect(destination.port, address, () => {
 			if (this.#flows.get(key) !== flow) return void socket.close();
 			flow.socket = socket;
-			report({ kind: "net.connect", id: flow.id, protocol: "udp", destination: flow.destination, address, port: destination.port, rule: target.rule });
+			report({
+				kind: "net.connect",
+				id: flow.id,
+				protocol: "udp",
+				destination: flow.destination,
+				address,
+				port: destination.port,
+				rule: target.rule,
+			});
 			for (const payload of flow.waiting.splice(0)) this.#send(key, flow, payload);
 		});
 		socket.on("message", (payload) => {
@@ -133,10 +169,13 @@ export class UdpRelay {
 		socket.removeAllListeners();
 		socket.on("error", () => undefined);
 		socket.close();
-		this.#context.report({ kind: "net.close", id, destination, sent, received, durationMs: Math.round(performance.now() - flow.started) });
-	}
-
-	#refuse(refusal: Refusal): void {
-		this.#context.report(denial(refusal));
+		this.#context.report({
+			kind: "net.close",
+			id,
+			destination,
+			sent,
+			received,
+			durationMs: Math.round(performance.now() - flow.started),
+		});
 	}
 }

@@ -1,18 +1,20 @@
-/** One synthetic address per name, for the life of a jail: the address is the name. */
+/** Which address stands for which name in a jail: synthetic ones for its life, real ones as last answered. */
 
-import type { Family } from "./ip.ts";
-import { contains, type Ip } from "./ip.ts";
+import { contains, type Family, formatIp, type Ip } from "./ip.ts";
 import { SYNTHETIC_BITS, synthetic, syntheticAddress } from "./layout.ts";
 import { classOfName, type NameClass } from "./name-rules.ts";
 import type { Rules } from "./rules.ts";
 
 const MOST_NAMES = 16_384;
+const MOST_REAL = 1024;
 
-export class SyntheticNames {
+export class JailNames {
 	readonly #rules: Rules;
 	readonly #offsets = new Map<string, number>();
 	readonly #names = new Map<number, string>();
 	readonly #used = new Map<NameClass, number>();
+	/** Real addresses, in the order in which they were given out. */
+	readonly #real = new Map<string, string>();
 
 	constructor(rules: Rules) {
 		this.#rules = rules;
@@ -45,5 +47,18 @@ export class SyntheticNames {
 		const block = synthetic[ip.family];
 		if (!contains(block, ip)) return undefined;
 		return this.#names.get(Number((ip.value - block.first) & ((1n << BigInt(SYNTHETIC_BITS)) - 1n)));
+	}
+
+	/** Notes that the jail was told a real address for `name` (canonical): only ever used to word messages. */
+	noteReal(address: string, name: string): void {
+		this.#real.delete(address);
+		this.#real.set(address, name);
+		const oldest = this.#real.keys().next();
+		if (this.#real.size > MOST_REAL && !oldest.done) this.#real.delete(oldest.value);
+	}
+
+	/** The name that the jail knows an address by, real or synthetic; for messages, never for decisions. */
+	describe(ip: Ip): string | undefined {
+		return this.nameAt(ip) ?? this.#real.get(formatIp(ip));
 	}
 }
