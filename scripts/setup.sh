@@ -31,10 +31,14 @@ absent() {
 	for package in "$@"; do grep -qx -- "$package" "$scratch" || printf '%s ' "$package"; done
 }
 
+# Package lists may be missing (fresh containers) or old: the second try fetches them.
 apt_install() {
 	say "installing $*"
-	if ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then apt-get -qq update >&2 || return 1; fi
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@" </dev/null >&2
+	export DEBIAN_FRONTEND=noninteractive
+	if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then
+		apt-get -qq -y --no-install-recommends install "$@" </dev/null >&2 && return
+	fi
+	apt-get -qq update >&2 && apt-get -qq -y --no-install-recommends install "$@" </dev/null >&2
 }
 
 check_node() {
@@ -92,7 +96,7 @@ if packages_current && ! stale; then
 fi
 
 check_node
-if ! { mkdir -p build && : >>build/.lock; } 2>/dev/null || ! [ -w . ]; then
+if ! { mkdir -p build && touch build/.lock; } 2>/dev/null || ! [ -w . ]; then
 	die "the sources are newer than the build and $(pwd) is not writable for $(id -un): have its owner run $(pwd)/scripts/setup.sh"
 fi
 if command -v flock >/dev/null; then

@@ -91,7 +91,7 @@ describe("vmjail, as a package", () => {
 describe("vmjail, in a git checkout", () => {
 	beforeEach(() => {
 		for (const path of ["src/a.ts", "native/a.c", "package.json", "package-lock.json", ".git"]) file(path, "");
-		file("scripts/setup.sh", "echo set up; cat; touch build/called; exit ${FAKE_SETUP_STATUS:-0}\n");
+		file("scripts/setup.sh", "echo set up; cat; touch build/called; exit $FAKE_SETUP_STATUS\n");
 	});
 	const env = (extra: Record<string, string> = {}): NodeJS.ProcessEnv => ({ ...process.env, ...extra });
 
@@ -107,7 +107,13 @@ describe("vmjail, in a git checkout", () => {
 	it.each([
 		["a source is newer than the build", () => built(-10)],
 		["it was never built", () => undefined],
-		["the executor is missing", () => (built(+10), rmSync(join(root, "build/vmjail-executor")))],
+		[
+			"the executor is missing",
+			() => {
+				built(+10);
+				rmSync(join(root, "build/vmjail-executor"));
+			},
+		],
 	])("sets up first where %s, on standard error, leaving the job its input", (_when, arrange) => {
 		arrange();
 		const { status, stderr, job } = run(join(root, "vmjail"), ["x"], { cwd: root });

@@ -55,7 +55,11 @@ describe("the check itself", () => {
 		["data of an impure folder", "src/oci/a.ts", 'import type { HostFacts } from "../host/types.ts";'],
 		["plan data from a neighbour of the executor", "src/cgroup/a.ts", 'import type { Step } from "../plan/types.ts";'],
 		["errors everywhere", "src/policy/a.ts", 'import { VmjailError } from "../errors.ts";'],
-		["node:path in a pure folder", "src/oci/a.ts", 'import { posix } from "node:path";'],
+		[
+			"node:path in a pure folder",
+			"src/oci/a.ts",
+			'import { posix } from "node:path";\nimport { join } from "node:path/posix";',
+		],
 		["packages", "src/policy/a.ts", 'import * as v from "valibot";'],
 		["a commented import", "src/policy/a.ts", '// import { b } from "../jail/b.ts";\n/* console.log() */'],
 		["the spec's own process", "src/oci/a.ts", "const args = spec.process.args; const cwd = process.cwd;"],

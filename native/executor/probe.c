@@ -16,10 +16,10 @@ struct namespace_probe {
 	int error;
 };
 
-static int landlock_abi(void)
+uint32_t probe_landlock_abi(void)
 {
 	const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	return abi < 0 ? 0 : (int)abi;
+	return abi < 0 ? 0 : (uint32_t)abi;
 }
 
 static bool has_action(uint32_t action)
@@ -61,7 +61,7 @@ int probe_print(void)
 		       {"trace", SECCOMP_RET_TRACE}, {"log", SECCOMP_RET_LOG}, {"allow", SECCOMP_RET_ALLOW}};
 	const struct namespace_probe ns = user_namespace();
 	const char *separator = "";
-	printf("{\"landlockAbi\":%d,\"seccompActions\":[", landlock_abi());
+	printf("{\"landlockAbi\":%u,\"seccompActions\":[", probe_landlock_abi());
 	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
 		if (has_action(actions[i].action)) {
 			printf("%s\"%s\"", separator, actions[i].name);

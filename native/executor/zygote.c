@@ -1,6 +1,7 @@
 #include "zygote.h"
 #include "frames.h"
 #include "pid1.h"
+#include "probe.h"
 #include "process.h"
 
 #include <poll.h>
@@ -51,6 +52,7 @@ static struct jail *jail_new(struct zygote *z, struct frame *frame)
 	j->id = frame->header.jail;
 	j->sequence = frame->header.sequence;
 	j->machine.send_descriptor = refuse_descriptor;
+	j->machine.allow_program = refuse_descriptor;
 	memset(j->machine.slots, -1, sizeof j->machine.slots);
 	machine_load(&j->machine, j->program);
 	j->next = z->jails;
@@ -198,7 +200,7 @@ static void end_all(struct zygote *z)
 int zygote_serve(int socket)
 {
 	struct zygote z = {.channel = {.socket = socket}};
-	const struct hello hello = {WIRE_VERSION, (uint32_t)getpid()};
+	const struct hello hello = {.version = WIRE_VERSION, .pid = (uint32_t)getpid(), .landlock_abi = probe_landlock_abi()};
 	sigset_t all, children;
 	sigfillset(&all);
 	sigemptyset(&children);

@@ -10,6 +10,12 @@ export interface CgroupV1Controller {
 	/** Absolute path of the folder below which our groups are made: the caller's own group. */
 	readonly path: string;
 	readonly writable: boolean;
+	/** Why it is not writable. */
+	readonly reason?: string;
+	/** Of "memory": is there memory.memsw.limit_in_bytes? */
+	readonly swapLimit?: boolean;
+	/** Of "cpuset": the memory nodes of the caller's own group, which a new group must copy before it takes a process. */
+	readonly mems?: string;
 }
 
 export interface CgroupV2 {
@@ -20,6 +26,16 @@ export interface CgroupV2 {
 	readonly writable: boolean;
 	/** Must the caller's own processes first move to a leaf (delegated scope: no internal processes)? */
 	readonly moveSelf: boolean;
+	/** Controllers that cgroup.subtree_control of `path` has already. */
+	readonly enabled?: readonly string[];
+	/** With `moveSelf`: the processes to move, all of them the caller or started by it. */
+	readonly own?: readonly number[];
+	/** Why it is not writable. */
+	readonly reason?: string;
+	/** Why the groups go to `path`. */
+	readonly because?: string;
+	/** false: groups have no memory.swap.max. */
+	readonly swapLimit?: boolean;
 }
 
 export interface CgroupFacts {
@@ -27,6 +43,10 @@ export interface CgroupFacts {
 	readonly v2?: CgroupV2;
 	/** Block devices that an io limit applies to. */
 	readonly blockDevices: readonly { readonly major: number; readonly minor: number; readonly name: string }[];
+	/** Does the host swap at all (/proc/swaps)? Absent: unknown, taken as yes. */
+	readonly swapOn?: boolean;
+	/** Processors that a cpuset may name, as a list such as "0-3". Absent: unknown. */
+	readonly cpuList?: string;
 }
 
 /** One symbolic link that a path of the policy passes through (its last component included). */

@@ -15,8 +15,10 @@ export type Patch =
 	| { readonly at: number; readonly kind: "pointer"; readonly to: Bytes }
 	/** 32-bit result saved in a slot. */
 	| { readonly at: number; readonly kind: "slot"; readonly slot: SlotName }
-	/** Id of the process this plan starts, in decimal ASCII, filled up to 10 bytes with `pad`. */
-	| { readonly at: number; readonly kind: "pid"; readonly pad: "/" | " " };
+	/** Id of the process this plan starts (in the child: as it sees itself), in decimal ASCII, filled up to 10 bytes with `pad`. */
+	| { readonly at: number; readonly kind: "pid"; readonly pad: "/" | " " }
+	/** The same as a 32-bit number. */
+	| { readonly at: number; readonly kind: "pid32" };
 
 /** A block of memory handed to the kernel by address. */
 export interface Bytes {
@@ -36,8 +38,8 @@ export interface Step {
 	readonly save?: SlotName;
 	/** Errors after which the section goes on. */
 	readonly tolerate?: readonly Errno[];
-	/** The section ends here, successfully, if this step succeeds (used for the last of several alternatives). */
-	readonly finishes?: true;
+	/** Again after EBUSY, for at most two seconds. */
+	readonly retryBusy?: true;
 	/** Name under which the bytes that this read(2) returned are reported. */
 	readonly report?: string;
 }
@@ -45,9 +47,10 @@ export interface Step {
 /**
  * Not system calls, but the executor's own:
  * `expect_equal(a, offsetA, b, offsetB, length)` fails with ESTALE where the bytes differ;
- * `send_descriptor(slot)` sends a descriptor to vmjail.
+ * `send_descriptor(slot)` sends a descriptor to vmjail;
+ * `allow_program(slot)` adds an open file to those that the exec guard lets run.
  */
-export type PseudoCall = "expect_equal" | "send_descriptor";
+export type PseudoCall = "expect_equal" | "send_descriptor" | "allow_program";
 
 /** A program to be started: by the zygote (the jail's pid 1) or by pid 1 (a workload). */
 export interface Launch {
@@ -61,10 +64,28 @@ export interface Launch {
 	readonly child: readonly Step[];
 }
 
+/** Where pid 1 reads the CPU time that the jail has used: an open cpuacct.usage (v1) or cpu.stat (v2). */
+export interface CpuUsage {
+	readonly slot: SlotName;
+	readonly format: "nanoseconds" | "cpu.stat";
+}
+
 /** A jail: what is done on the host, then inside, then at the end. */
 export interface Plan extends Launch {
 	/** In the zygote after the jail has ended: what the kernel measured. */
 	readonly account: readonly Step[];
 	/** In the zygote after that: each step is tried, whatever the earlier ones did. */
 	readonly cleanup: readonly Step[];
+	/** The slots that pid 1 keeps for its workloads; every other one is closed when the jail is set up. */
+	readonly keep: readonly SlotName[];
+	/** An open cgroup v2 folder to start pid 1 in (CLONE_INTO_CGROUP). */
+	readonly intoCgroup?: SlotName;
+	readonly cpuUsage?: CpuUsage;
+}
+
+/** A program that pid 1 starts. Its steps find the descriptors it was given in the slots `stdin`, `stdout`, `stderr`. */
+export interface Workload extends Launch {
+	/** CPU time of all its threads and descendants; absent: no limit. */
+	readonly cpuLimitMs?: number;
+	readonly wallLimitMs?: number;
 }

@@ -73,7 +73,7 @@ function orderFaults(file: string, target: string): string[] {
 }
 
 function purityFaults(file: string, code: string, specifiers: readonly string[]): string[] {
-	const modules = specifiers.filter((name) => name.startsWith("node:") && name !== "node:path");
+	const modules = specifiers.filter((name) => name.startsWith("node:") && !/^node:path(\/posix)?$/.test(name));
 	const bare = withoutStrings(code);
 	const used = impureGlobals.filter(([pattern]) => pattern.test(bare)).map(([, name]) => name);
 	return [...modules, ...used].map((name) => `${file} is pure and uses ${name}`);

@@ -3,8 +3,8 @@
  * Source: include/uapi/linux/{filter,bpf_common,seccomp,audit}.h.
  */
 
-import type { SeccompAction } from "../../oci/types.ts";
 import type { Verdict } from "../../oci/seccomp/rules.ts";
+import type { SeccompAction } from "../../oci/types.ts";
 
 /** `struct sock_filter` */
 export interface Instruction {

@@ -2,7 +2,7 @@
 
 import { VmjailError } from "../../errors.ts";
 import type { Architecture } from "../../host/types.ts";
-import { defaultVerdict, type Rule, rulesOf } from "../../oci/seccomp/rules.ts";
+import { byName, defaultVerdict, type Rule, rulesOf } from "../../oci/seccomp/rules.ts";
 import type { LinuxSeccomp } from "../../oci/types.ts";
 import { syscallNumber } from "../syscalls.ts";
 import { assemble } from "./assemble.ts";
@@ -72,19 +72,16 @@ function decide(profile: LinuxSeccomp, rules: readonly Rule[], arch: Architectur
 	});
 }
 
-function byName(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
-	const groups = new Map<string, Rule[]>();
-	for (const rule of rules) {
-		const group = groups.get(rule.name);
-		if (group === undefined) groups.set(rule.name, [rule]);
-		else group.push(rule);
-	}
-	return groups;
-}
-
 function withoutX32(native: Decision, make: DecisionMaker): Decision {
 	const yes = make.answer(returnValue(ENOSYS));
-	return make.ask({ offset: OFFSET.number, mask: undefined, comparison: "greaterOrEqual", k: X32_FIRST, yes, no: native });
+	return make.ask({
+		offset: OFFSET.number,
+		mask: undefined,
+		comparison: "greaterOrEqual",
+		k: X32_FIRST,
+		yes,
+		no: native,
+	});
 }
 
 /** Listing more architectures widens a profile, so leaving one out fails closed: its programs are killed. */

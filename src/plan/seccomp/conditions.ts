@@ -1,6 +1,7 @@
 /** Rules about one system call → decision. */
 
-import type { Condition, Rule } from "../../oci/seccomp/rules.ts";
+import { exclude } from "../../oci/seccomp/overlap.ts";
+import { type Condition, type Rule, sameVerdict } from "../../oci/seccomp/rules.ts";
 import { OFFSET, returnValue } from "./bpf.ts";
 import type { Decision, DecisionMaker } from "./decision.ts";
 
@@ -14,17 +15,22 @@ import type { Decision, DecisionMaker } from "./decision.ts";
 export function decideCall(rules: readonly Rule[], otherwise: Decision, make: DecisionMaker): Decision {
 	const always = rules.find((rule) => rule.conditions.length === 0);
 	if (always !== undefined) return make.answer(returnValue(always.verdict));
-	let decision = otherwise;
-	for (const rule of rules.toSorted(byStrictness).toReversed()) {
-		decision = decideRule(rule, decision, make);
-	}
-	return decision;
+	// Rules that never meet keep their order, so that an author can put the frequent ones first.
+	const ordered = rulesMeet(rules) ? rules.toSorted(byStrictness) : rules;
+	return ordered.reduceRight((decision, rule) => decideRule(rule, decision, make), otherwise);
 }
 
 function byStrictness(a: Rule, b: Rule): number {
 	// The kernel compares the action as a number with a sign: KILL_PROCESS is negative, ALLOW the greatest.
 	const rank = (rule: Rule) => (returnValue(rule.verdict) & 0xffff0000) | 0;
 	return rank(a) - rank(b);
+}
+
+/** May two rules of different verdicts hold for one call? (Also true where that is not plain to see.) */
+function rulesMeet(rules: readonly Rule[]): boolean {
+	return rules.some((a, at) =>
+		rules.slice(at + 1).some((b) => !sameVerdict(a.verdict, b.verdict) && !exclude(a.conditions, b.conditions)),
+	);
 }
 
 function decideRule(rule: Rule, otherwise: Decision, make: DecisionMaker): Decision {
@@ -48,8 +54,13 @@ function decideCondition(condition: Condition, yes: Decision, no: Decision, make
 		return ask(high, k.high, ask(low, k.low, yes));
 	}
 	function greater(comparison: "greater" | "greaterOrEqual", yes: Decision, no: Decision): Decision {
-		const ask = (offset: number, comparison: "greater" | "greaterOrEqual" | "equal", k: number, yes: Decision, no: Decision) =>
-			make.ask({ offset, mask: undefined, comparison, k, yes, no });
+		const ask = (
+			offset: number,
+			comparison: "greater" | "greaterOrEqual" | "equal",
+			k: number,
+			yes: Decision,
+			no: Decision,
+		) => make.ask({ offset, mask: undefined, comparison, k, yes, no });
 		return ask(high, "greater", k.high, yes, ask(high, "equal", k.high, ask(low, comparison, k.low, yes, no), no));
 	}
 	function maskedEqual(): Decision {
@@ -78,7 +89,14 @@ function decideCondition(condition: Condition, yes: Decision, no: Decision, make
 }
 
 /** word & mask == datum, preferably by a test that leaves the word in the accumulator for the next question. */
-function masked(offset: number, mask: number, datum: number, yes: Decision, no: Decision, make: DecisionMaker): Decision {
+function masked(
+	offset: number,
+	mask: number,
+	datum: number,
+	yes: Decision,
+	no: Decision,
+	make: DecisionMaker,
+): Decision {
 	if (mask === 0) return yes;
 	if (mask === 0xffffffff) return make.ask({ offset, mask: undefined, comparison: "equal", k: datum, yes, no });
 	if (datum === 0) return make.ask({ offset, mask: undefined, comparison: "anyBit", k: mask, yes: no, no: yes });

@@ -35,5 +35,7 @@ export function filterFlags(profile: LinuxSeccomp, rules: readonly Rule[]): numb
 }
 
 function invalid(at: number, message: string): VmjailError {
-	return new VmjailError("POLICY_INVALID", `seccomp: flags[${at}]: ${message}`, { remedy: "Correct or remove the flag." });
+	return new VmjailError("POLICY_INVALID", `seccomp: flags[${at}]: ${message}`, {
+		remedy: "Correct or remove the flag.",
+	});
 }

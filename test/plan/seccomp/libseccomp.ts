@@ -1,7 +1,7 @@
 /** libseccomp as a judge of our compiler: see libseccomp-oracle.c. */
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Architecture } from "../../../src/host/types.ts";
 import type { LinuxSeccomp, SeccompAction, SeccompArg, SeccompOperator } from "../../../src/oci/types.ts";
@@ -25,20 +25,30 @@ const OPERATOR: Readonly<Record<SeccompOperator, number>> = {
 /** Builds the oracle; why that is impossible here, or undefined. */
 export function buildOracle(): string | undefined {
 	mkdirSync(FOLDER, { recursive: true });
-	const cc = spawnSync("cc", ["-Wall", "-Wextra", "-Werror", "-O1", "-o", BINARY, SOURCE, "-lseccomp"], {
+	// Renamed into place: another test file may be running it.
+	const fresh = `${BINARY}.${process.pid}`;
+	const cc = spawnSync("cc", ["-Wall", "-Wextra", "-Werror", "-O1", "-o", fresh, SOURCE, "-lseccomp"], {
 		encoding: "utf8",
 	});
+	if (cc.status === 0) renameSync(fresh, BINARY);
+	else rmSync(fresh, { force: true });
 	if (cc.error !== undefined) return `no C compiler (${cc.error.message}): apt-get install gcc`;
 	if (cc.stderr.includes("seccomp.h: No such file")) return "no libseccomp headers: apt-get install libseccomp-dev";
 	if (cc.status !== 0) throw new Error(`the libseccomp oracle does not compile:\n${cc.stderr}`);
 	return undefined;
 }
 
+export interface Judgement {
+	readonly program: SockFilter[];
+	/** Names of the profile that this libseccomp does not know; it leaves their rules out. */
+	readonly unknown: ReadonlySet<string>;
+}
+
 /**
  * libseccomp's program for a profile, its rules handed over as runc and crun do.
  * Undefined where libseccomp refuses the rules as contradictory (EEXIST).
  */
-export function libseccompProgram(profile: LinuxSeccomp, arch: Architecture): SockFilter[] | undefined {
+export function askLibseccomp(profile: LinuxSeccomp, arch: Architecture): Judgement | undefined {
 	const byDefault = actionValue(profile.defaultAction, profile.defaultErrnoRet);
 	const lines = [`init ${arch} ${byDefault}`];
 	for (const rule of profile.syscalls ?? []) {
@@ -54,11 +64,13 @@ export function libseccompProgram(profile: LinuxSeccomp, arch: Architecture): So
 	const input = `${lines.join("\n")}\n`;
 	const oracle = spawnSync(BINARY, { input, maxBuffer: 1 << 24 });
 	const complaint = oracle.stderr.toString();
-	if (oracle.status === 0) return parseProgram(oracle.stdout);
+	if (oracle.status === 0) {
+		const unknown = new Set([...complaint.matchAll(/^unknown (\w+)$/gm)].map(([, name = ""]) => name));
+		return { program: parseProgram(oracle.stdout), unknown };
+	}
 	if (/^rule \w+: File exists$/m.test(complaint)) return undefined;
 	throw new Error(`libseccomp oracle: ${complaint}\n${input}`);
 }
-
 
 function argText({ index, op, value, valueTwo }: SeccompArg): string {
 	return `${index} ${OPERATOR[op]} ${value} ${valueTwo ?? 0}`;

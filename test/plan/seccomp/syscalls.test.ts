@@ -36,7 +36,8 @@ describe.each(["x86_64", "i386", "aarch64"] as const)("the table of %s", (arch) 
 	});
 
 	const headers = headerTable(arch);
-	const missing = headers === undefined ? `no kernel headers for ${arch}: apt-get install gcc linux-libc-dev` : undefined;
+	const missing =
+		headers === undefined ? `no kernel headers for ${arch}: apt-get install gcc linux-libc-dev` : undefined;
 	it.skipIf(requireOr(missing))("agrees with this machine's kernel headers", () => {
 		const table = syscallTable(arch);
 		const upTo = Math.max(...table.values());

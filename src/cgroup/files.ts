@@ -1,0 +1,111 @@
+/** System calls on the files of a control group. */
+
+import { AT_FDCWD, AT_REMOVEDIR, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY } from "../plan/constants.ts";
+import { block, cstring, space, text } from "../plan/steps.ts";
+import type { Arg, Bytes, Errno, SlotName, Step } from "../plan/types.ts";
+
+/** An open folder of a group, and how messages call it. */
+export interface Group {
+	readonly slot: SlotName;
+	/** Absolute. */
+	readonly path: string;
+	/** Here only to measure: where it fails, the jail runs without. */
+	readonly forAccountOnly: boolean;
+}
+
+/** Every file of a group is opened into this slot: saving a descriptor closes the one before. */
+const FILE: SlotName = "cgroup.file";
+
+/** A step that fails leaves its slot empty, and steps on an empty slot fail with EBADF. */
+const ANY_REFUSAL: readonly Errno[] = ["EACCES", "EPERM", "ENOENT", "EBADF"];
+
+/** Of a file that only newer kernels have. */
+const ABSENT: readonly Errno[] = ["ENOENT", "EBADF"];
+
+function tolerating(errors: readonly Errno[]): Pick<Step, "tolerate"> {
+	return errors.length === 0 ? {} : { tolerate: errors };
+}
+
+function open(at: Arg, path: string, flags: number, save: SlotName, label: string, errors: readonly Errno[]): Step {
+	return { label, call: "openat", args: [at, cstring(path), flags | O_CLOEXEC, 0], save, ...tolerating(errors) };
+}
+
+function put(label: string, content: Bytes, errors: readonly Errno[]): Step {
+	return { label, call: "write", args: [{ slot: FILE }, content, content.bytes.length], ...tolerating(errors) };
+}
+
+/** mkdir, then the folder in the group's slot. */
+export function makeGroup(group: Group): readonly Step[] {
+	const errors = group.forAccountOnly ? ANY_REFUSAL : [];
+	const label = `make the group ${group.path}`;
+	return [
+		{ label, call: "mkdirat", args: [AT_FDCWD, cstring(group.path), 0o755], ...tolerating(errors) },
+		open(AT_FDCWD, group.path, O_PATH, group.slot, `open the group ${group.path}`, errors),
+	];
+}
+
+/** Writes one value into a file of the group. `errors`: those that do no harm. */
+export function setFile(group: Group, file: string, value: string, errors: readonly Errno[] = []): readonly Step[] {
+	const label = `set ${file} to ${value}`;
+	return [
+		open({ slot: group.slot }, file, O_WRONLY, FILE, `${label}: open`, errors),
+		put(label, text(value), errors.length === 0 ? [] : [...errors, "EBADF"]),
+	];
+}
+
+/** Writes one value into a file by its absolute path. */
+export function setPath(path: string, value: string, errors: readonly Errno[] = []): readonly Step[] {
+	const label = `write ${value} to ${path}`;
+	return [
+		open(AT_FDCWD, path, O_WRONLY, FILE, `open ${path}`, errors),
+		put(label, text(value), errors.length === 0 ? [] : [...errors, "EBADF"]),
+	];
+}
+
+/** Moves the process that the plan starts into the group. The kernel strips the blanks behind the number. */
+export function attachChild(group: Group): readonly Step[] {
+	const errors = group.forAccountOnly ? ANY_REFUSAL : [];
+	const pid = block(new TextEncoder().encode(" ".repeat(10)), '"<pid>"', [{ at: 0, kind: "pid", pad: " " }]);
+	return [
+		open({ slot: group.slot }, "cgroup.procs", O_WRONLY, FILE, `open cgroup.procs of ${group.path}`, errors),
+		put(`attach the jail to ${group.path}`, pid, errors),
+	];
+}
+
+/** Opens a file of the group into a slot of its own, to be read while the jail runs. */
+export function openFile(group: Group, file: string, save: SlotName): Step {
+	return open({ slot: group.slot }, file, O_RDONLY, save, `open ${file}`, ABSENT);
+}
+
+/** Reports an already open file under a name. */
+export function reportSlot(slot: SlotName, report: string, size: number): Step {
+	return {
+		label: `read ${report}`,
+		call: "read",
+		args: [{ slot }, space(size), size],
+		tolerate: ["EBADF"],
+		report,
+	};
+}
+
+/** Opens and reports a file of the group; nothing where the kernel has no such file. */
+export function reportFile(group: Group, file: string, size: number): readonly Step[] {
+	return [open({ slot: group.slot }, file, O_RDONLY, FILE, `open ${file}`, ABSENT), reportSlot(FILE, file, size)];
+}
+
+/** rmdir; the group's last process may still be on its way out. */
+export function removeGroup(group: Group): Step {
+	return {
+		label: `remove the group ${group.path}`,
+		call: "unlinkat",
+		args: [AT_FDCWD, cstring(group.path), AT_REMOVEDIR],
+		tolerate: ["ENOENT"],
+		retryBusy: true,
+	};
+}
+
+/** Makes a folder that may be there already. */
+export function ensureFolder(path: string): Step {
+	const label = `make the group ${path}`;
+	return { label, call: "mkdirat", args: [AT_FDCWD, cstring(path), 0o755], tolerate: ["EEXIST"] };
+}

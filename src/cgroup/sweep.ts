@@ -1,0 +1,58 @@
+/** Clears away the groups of a vmjail that was killed before it could do so itself. */
+
+import { rmdirSync } from "node:fs";
+import { attempt, type HostFs, nodeFs } from "../host/fs.ts";
+import type { CgroupFacts } from "../host/types.ts";
+import { type GroupOwner, ownerOf, startTimeIn } from "./id.ts";
+
+/** A group of another pid namespace looks ownerless: a fresh one may be about to get its first process. */
+const SETTLED_MS = 60_000;
+
+export interface SweepEffects {
+	readonly fs: HostFs;
+	/** rmdir(2): the kernel refuses while a process or a group is inside. */
+	readonly removeFolder: (path: string) => void;
+	readonly nowMs: number;
+}
+
+function lives({ pid, startTime }: GroupOwner, fs: HostFs): boolean {
+	const stat = attempt(() => fs.readFile(`/proc/${pid}/stat`));
+	return stat !== undefined && startTimeIn(stat) === startTime;
+}
+
+function isStale(folder: string, name: string, { fs, nowMs }: SweepEffects): boolean {
+	const owner = ownerOf(name);
+	if (owner === undefined || lives(owner, fs)) return false;
+	const stat = attempt(() => fs.lstat(folder));
+	if (stat?.kind !== "directory" || nowMs - stat.modifiedMs < SETTLED_MS) return false;
+	return attempt(() => fs.readFile(`${folder}/cgroup.procs`).trim()) === "";
+}
+
+function removes(path: string, { removeFolder }: SweepEffects): boolean {
+	try {
+		removeFolder(path);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+/**
+ * Removes every `vmjail-…` group whose owner (process id and start time) is gone and that holds no process, directly
+ * below the folders where this caller makes its groups. What cannot be removed stays: never throws.
+ *
+ * @returns the folders removed
+ */
+export function sweepStale(
+	facts: CgroupFacts,
+	effects: SweepEffects = { fs: nodeFs, removeFolder: (path) => rmdirSync(path), nowMs: Date.now() },
+): readonly string[] {
+	const usable = [...facts.v1, ...(facts.v2 === undefined ? [] : [facts.v2])].filter(({ writable }) => writable);
+	const folders = new Set(usable.map(({ path }) => path));
+	return [...folders].flatMap((folder) =>
+		(attempt(() => effects.fs.readDirectory(folder)) ?? [])
+			.filter((name) => isStale(`${folder}/${name}`, name, effects))
+			.map((name) => `${folder}/${name}`)
+			.filter((path) => removes(path, effects)),
+	);
+}

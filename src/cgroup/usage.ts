@@ -1,0 +1,100 @@
+/** What the kernel counted, out of the files that the account steps report. Pure. */
+
+/** Absent: this host does not count it. */
+export interface GroupUsage {
+	/** Page cache included, as the kernel charges it. */
+	readonly memoryPeakBytes?: number;
+	/** Processes that the kernel killed because the group was out of memory. */
+	readonly oomKills: number;
+	readonly pidsPeak?: number;
+	/** How often fork(2) or clone(2) was refused because of the limit of processes. */
+	readonly pidsRefused: number;
+	readonly cpuUserMs?: number;
+	readonly cpuSystemMs?: number;
+	readonly cpuTotalMs?: number;
+}
+
+type Reports = Readonly<Record<string, Uint8Array>>;
+
+/** The report under which the v1 file is found, and its size in one read. */
+export const V1_REPORTS = {
+	memory: { "memory.max_usage_in_bytes": 32, "memory.oom_control": 256 },
+	pids: { "pids.peak": 32, "pids.events": 64 },
+	cpuacct: { "cpuacct.usage_user": 32, "cpuacct.usage_sys": 32 },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+export const V2_REPORTS = {
+	memory: { "memory.peak": 32, "memory.events": 256 },
+	pids: V1_REPORTS.pids,
+} as const satisfies Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/** Both hierarchies have their files of processor time open already: the same slot serves pid 1's timer. */
+export const CPU_REPORT = { v1: "cpuacct.usage", v2: "cpu.stat" } as const;
+export const CPU_REPORT_SIZE = 1024;
+
+function textOf(reports: Reports, name: string): string | undefined {
+	const bytes = reports[name];
+	return bytes === undefined || bytes.length === 0 ? undefined : new TextDecoder().decode(bytes);
+}
+
+/** A file with one number. */
+function single(reports: Reports, name: string): number | undefined {
+	const match = /^\d+/.exec(textOf(reports, name) ?? "");
+	return match === null ? undefined : Number(match[0]);
+}
+
+/** A file of lines "key number". */
+function keyed(reports: Reports, name: string, key: string): number | undefined {
+	const line = (textOf(reports, name) ?? "").split("\n").find((one) => one.startsWith(`${key} `));
+	const value = Number(line?.slice(key.length + 1));
+	return line === undefined || Number.isNaN(value) ? undefined : value;
+}
+
+type Cpu = Pick<GroupUsage, "cpuUserMs" | "cpuSystemMs" | "cpuTotalMs">;
+
+/** v2's cpu.stat: microseconds; user and system add up to the total. */
+function cpuOfV2(reports: Reports): Cpu {
+	const ms = (key: string): number | undefined => {
+		const us = keyed(reports, CPU_REPORT.v2, key);
+		return us === undefined ? undefined : us / 1e3;
+	};
+	const [total, user, system] = [ms("usage_usec"), ms("user_usec"), ms("system_usec")];
+	return {
+		...(total === undefined ? {} : { cpuTotalMs: total }),
+		...(user === undefined ? {} : { cpuUserMs: user }),
+		...(system === undefined ? {} : { cpuSystemMs: system }),
+	};
+}
+
+/**
+ * v1's cpuacct: nanoseconds. The total is exact; user and system are samples of the timer tick, so they share out the
+ * total, and a program that no tick ever met has a total only.
+ */
+function cpuOfV1(reports: Reports): Cpu {
+	const total = single(reports, CPU_REPORT.v1);
+	if (total === undefined) return {};
+	const cpuTotalMs = total / 1e6;
+	const user = single(reports, "cpuacct.usage_user") ?? 0;
+	const system = single(reports, "cpuacct.usage_sys") ?? 0;
+	if (user + system === 0) return { cpuTotalMs };
+	const cpuUserMs = (cpuTotalMs * user) / (user + system);
+	return { cpuTotalMs, cpuUserMs, cpuSystemMs: cpuTotalMs - cpuUserMs };
+}
+
+/**
+ * Reads the reports of the account steps. A file that this host does not have is a field less; zero where the kernel
+ * counts events and counted none, or does not count them.
+ *
+ * @param reports report name → bytes, as the executor returns them
+ */
+export function readUsage(reports: Reports): GroupUsage {
+	const memoryPeakBytes = single(reports, "memory.peak") ?? single(reports, "memory.max_usage_in_bytes");
+	const pidsPeak = single(reports, "pids.peak");
+	return {
+		...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
+		oomKills: keyed(reports, "memory.events", "oom_kill") ?? keyed(reports, "memory.oom_control", "oom_kill") ?? 0,
+		...(pidsPeak === undefined ? {} : { pidsPeak }),
+		pidsRefused: keyed(reports, "pids.events", "max") ?? 0,
+		...(textOf(reports, CPU_REPORT.v2) === undefined ? cpuOfV1(reports) : cpuOfV2(reports)),
+	};
+}

@@ -1,0 +1,94 @@
+/** Steps for the one group of cgroup v2. Pure. See Documentation/admin-guide/cgroup-v2.rst. */
+
+import { SUPERVISOR } from "../host/cgroup-v2.ts";
+import type { CgroupV2 } from "../host/types.ts";
+import type { Resources } from "../oci/types.ts";
+import type { Errno, SlotName, Step } from "../plan/types.ts";
+import {
+	attachChild,
+	ensureFolder,
+	type Group,
+	makeGroup,
+	openFile,
+	removeGroup,
+	reportFile,
+	reportSlot,
+	setFile,
+	setPath,
+} from "./files.ts";
+import { groupName } from "./id.ts";
+import { type Limited, type SwapFacts, v2Settings } from "./settings.ts";
+import type { Parts } from "./steps.ts";
+import { CPU_REPORT, CPU_REPORT_SIZE, V2_REPORTS } from "./usage.ts";
+
+export interface V2Group {
+	readonly facts: CgroupV2;
+	readonly limited: readonly Limited[];
+	readonly accounts: readonly ("memory" | "pids")[];
+	/** Is cpu.stat to be read here? It needs no controller. */
+	readonly timed: boolean;
+	readonly swap: SwapFacts;
+}
+
+const CPU: SlotName = "cgroup.cpu";
+
+/** Of steps that only accounts need. */
+const HARMLESS: readonly Errno[] = ["EACCES", "EPERM", "ENOENT"];
+
+function enable(path: string, names: readonly string[], errors: readonly Errno[]): readonly Step[] {
+	if (names.length === 0) return [];
+	return setPath(`${path}/cgroup.subtree_control`, names.map((name) => `+${name}`).join(" "), errors);
+}
+
+/** The caller's processes, then the one that carries out the plan (0 is whoever writes). */
+function moveSelf({ path, own = [] }: CgroupV2, errors: readonly Errno[]): readonly Step[] {
+	const leaf = `${path}/${SUPERVISOR}`;
+	const gone: readonly Errno[] = [...errors.slice(0, 2), "ESRCH"];
+	return [
+		ensureFolder(leaf),
+		...[...own, 0].flatMap((pid) => setPath(`${leaf}/cgroup.procs`, `${pid}`, pid === 0 ? errors : gone)),
+	];
+}
+
+/** Controllers are enabled for the children of a group as a whole, so most often this is done already. */
+function prepare({ facts, limited, accounts }: V2Group): readonly Step[] {
+	const enabled = facts.enabled ?? [];
+	const needed = limited.filter((name) => !enabled.includes(name));
+	const counted = accounts.filter((name) => !enabled.includes(name) && !needed.includes(name));
+	if (needed.length + counted.length === 0) return [];
+	return [
+		...(facts.moveSelf ? moveSelf(facts, needed.length === 0 ? HARMLESS : []) : []),
+		...enable(facts.path, needed, []),
+		...enable(facts.path, counted, ["EBUSY", ...HARMLESS.slice(0, 2)]),
+	];
+}
+
+/**
+ * With limits, the jail is born in the group (CLONE_INTO_CGROUP): it never runs outside of it, and attaching costs
+ * nothing. A group for accounts only is attached to afterwards, since a clone into it could fail.
+ */
+export function v2Parts(wanted: V2Group, id: string, resources: Resources): Parts {
+	const { facts, limited, accounts, timed, swap } = wanted;
+	const forAccountOnly = limited.length === 0;
+	const group: Group = { slot: "cgroup.v2", path: `${facts.path}/${groupName(id)}`, forAccountOnly };
+	const settings = limited
+		.flatMap((name) => v2Settings(name, resources, swap))
+		.flatMap(({ file, value, optionalFile }) => setFile(group, file, value, optionalFile ? ["ENOENT"] : []));
+	const reports = accounts.flatMap((name) => Object.entries(V2_REPORTS[name]));
+	return {
+		host: [
+			...prepare(wanted),
+			...makeGroup(group),
+			...settings,
+			...(timed ? [openFile(group, CPU_REPORT.v2, CPU)] : []),
+		],
+		parent: forAccountOnly ? attachChild(group) : [],
+		...(forAccountOnly ? {} : { intoCgroup: group.slot }),
+		account: [
+			...(timed ? [reportSlot(CPU, CPU_REPORT.v2, CPU_REPORT_SIZE)] : []),
+			...reports.flatMap(([file, size]) => reportFile(group, file, size)),
+		],
+		cleanup: [removeGroup(group)],
+		...(timed ? { cpuUsage: { slot: CPU, format: "cpu.stat" } } : {}),
+	};
+}

@@ -1,0 +1,117 @@
+/** One end of a socket to the executor: numbered frames out, checked frames in. */
+
+import { closeSync } from "node:fs";
+import { VmjailError } from "../errors.ts";
+import type { Addon, WatchControl } from "./addon.ts";
+import { decodeFrame, encodeFrame, type FrameHeader } from "./frames.ts";
+import { MAX_FRAME, SIZE } from "./wire.ts";
+
+export interface Incoming {
+	readonly header: FrameHeader;
+	readonly payload: Uint8Array;
+	/** Belong to the receiver. */
+	readonly descriptors: readonly number[];
+}
+
+interface Outgoing {
+	readonly message: Uint8Array;
+	readonly descriptors: readonly number[];
+	/** To be closed once sent: the peer has its own copies. */
+	readonly close: readonly number[];
+}
+
+export interface Request {
+	readonly type: number;
+	readonly sequence: number;
+	readonly payload: Uint8Array;
+	readonly descriptors?: readonly number[];
+	/** Of `descriptors`, those that are of no more use here. */
+	readonly close?: readonly number[];
+	readonly last?: boolean;
+}
+
+export class Channel {
+	readonly #addon: Addon;
+	readonly #socket: number;
+	readonly #jail: number;
+	readonly #token: Uint8Array;
+	readonly #control: WatchControl;
+	readonly #queue: Outgoing[] = [];
+	#closed = false;
+
+	/** Owns `socket`. `onEnd` is called once, when the peer is gone. */
+	constructor(
+		addon: Addon,
+		socket: number,
+		identity: { readonly jail: number; readonly token: Uint8Array },
+		on: { readonly frame: (frame: Incoming) => void; readonly end: () => void },
+	) {
+		this.#addon = addon;
+		this.#socket = socket;
+		this.#jail = identity.jail;
+		this.#token = identity.token;
+		this.#control = addon.watch(socket, (message, descriptors) => {
+			const frame = message === null ? undefined : decodeFrame(message);
+			if (frame !== undefined && frame.header.descriptors === descriptors.length) {
+				on.frame({ ...frame, descriptors });
+				return;
+			}
+			for (const descriptor of descriptors) closeSync(descriptor);
+			this.close();
+			on.end();
+		});
+	}
+
+	/** A payload too large for one frame travels in a sealed memfd. */
+	send(request: Request): void {
+		const { payload, descriptors = [], close = [] } = request;
+		const large = payload.length > MAX_FRAME - SIZE.frameHeader;
+		const memfd = large ? [this.#addon.memfd(payload)] : [];
+		const header: FrameHeader = {
+			type: request.type,
+			sequence: request.sequence,
+			jail: this.#jail,
+			token: this.#token,
+			descriptors: descriptors.length + memfd.length,
+			memfd: large,
+			...(request.last === undefined ? {} : { last: request.last }),
+		};
+		const message = encodeFrame(header, large ? new Uint8Array() : payload);
+		this.#queue.push({ message, descriptors: [...descriptors, ...memfd], close: [...close, ...memfd] });
+		if (this.#queue.length === 1) this.#flush();
+	}
+
+	/** Sends what is queued; a full socket is tried again in a millisecond. */
+	#flush(): void {
+		for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+			try {
+				if (!this.#closed && !this.#addon.send(this.#socket, next.message, next.descriptors)) {
+					setTimeout(() => this.#flush(), 1);
+					return;
+				}
+			} catch (cause) {
+				// EPIPE, ECONNRESET: the peer is gone, which the watch reports.
+				const { code } = cause as NodeJS.ErrnoException;
+				if (code !== "EPIPE" && code !== "ECONNRESET") {
+					throw new VmjailError("EXECUTOR_FAILED", `cannot send to the executor: ${code}`, { cause });
+				}
+			}
+			this.#queue.shift();
+			for (const descriptor of next.close) closeSync(descriptor);
+		}
+	}
+
+	ref(): void {
+		if (!this.#closed) this.#control("ref");
+	}
+
+	unref(): void {
+		if (!this.#closed) this.#control("unref");
+	}
+
+	close(): void {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#control("close");
+	}
+}

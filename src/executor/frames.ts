@@ -1,0 +1,180 @@
+/** Frames to and from the executor as bytes (struct frame_header and payloads in native/executor/wire.h). */
+
+import {
+	FLAG_LAST,
+	FLAG_MEMFD,
+	END_CAUSE,
+	type EndCause,
+	NO_STEP,
+	SECTIONS,
+	type SectionName,
+	SIZE,
+	TOKEN_SIZE,
+} from "./wire.ts";
+
+export interface FrameHeader {
+	readonly type: number;
+	readonly sequence: number;
+	readonly jail: number;
+	readonly token: Uint8Array;
+	readonly descriptors: number;
+	readonly memfd?: boolean;
+	readonly last?: boolean;
+}
+
+/** One step that failed; `step` is absent where the clone itself did. */
+export interface StepFailure {
+	readonly section: SectionName;
+	readonly step?: number;
+	/** errno */
+	readonly error: number;
+	/** An earlier EACCES or EPERM that the plan tolerated, or 0. */
+	readonly denied: number;
+}
+
+export interface ExitReport {
+	/** As wait(2) gives it. */
+	readonly status: number;
+	readonly cause: EndCause;
+	readonly userMs: number;
+	readonly systemMs: number;
+	readonly maxRssBytes: number;
+	readonly wallMs: number;
+	/** Of the cgroup; absent without one. */
+	readonly cgroupCpuMs?: number;
+}
+
+export interface EndReport {
+	/** Wait status of pid 1. */
+	readonly status: number;
+	readonly cleanupFailures: number;
+	readonly cleanup?: StepFailure;
+	/** By number of the report. */
+	readonly reports: ReadonlyMap<number, Uint8Array>;
+}
+
+export function encodeFrame(header: FrameHeader, payload: Uint8Array): Uint8Array {
+	const out = new Uint8Array(SIZE.frameHeader + payload.length);
+	const view = new DataView(out.buffer);
+	view.setUint32(0, out.length, true);
+	view.setUint16(4, header.type, true);
+	view.setUint8(6, (header.memfd ? FLAG_MEMFD : 0) | (header.last ? FLAG_LAST : 0));
+	view.setUint8(7, header.descriptors);
+	view.setUint32(8, header.sequence, true);
+	view.setUint32(12, header.jail, true);
+	out.set(header.token, 16);
+	out.set(payload, SIZE.frameHeader);
+	return out;
+}
+
+/** Undefined for what is no frame: too short, or of another length than it says. */
+export function decodeFrame(
+	message: Uint8Array,
+): { readonly header: FrameHeader; readonly payload: Uint8Array } | undefined {
+	if (message.length < SIZE.frameHeader) return undefined;
+	const view = new DataView(message.buffer, message.byteOffset, message.length);
+	if (view.getUint32(0, true) !== message.length) return undefined;
+	return {
+		header: {
+			type: view.getUint16(4, true),
+			descriptors: view.getUint8(7),
+			sequence: view.getUint32(8, true),
+			jail: view.getUint32(12, true),
+			token: message.slice(16, 16 + TOKEN_SIZE),
+		},
+		payload: message.subarray(SIZE.frameHeader),
+	};
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+	return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+export interface Hello {
+	readonly version: number;
+	readonly landlockAbi: number;
+}
+
+export function decodeHello(payload: Uint8Array): Hello | undefined {
+	if (payload.length !== SIZE.hello) return undefined;
+	const view = viewOf(payload);
+	return { version: view.getUint32(0, true), landlockAbi: view.getUint32(8, true) };
+}
+
+export function decodeFailure(payload: Uint8Array): StepFailure | undefined {
+	if (payload.length < SIZE.failure) return undefined;
+	const view = viewOf(payload);
+	const section = SECTIONS[view.getUint32(0, true)];
+	if (section === undefined) return undefined;
+	const step = view.getUint32(4, true);
+	const error = view.getUint32(8, true);
+	return { section, error, denied: view.getUint32(12, true), ...(step === NO_STEP ? {} : { step }) };
+}
+
+export function decodeExit(payload: Uint8Array): ExitReport | undefined {
+	if (payload.length !== SIZE.exited) return undefined;
+	const view = viewOf(payload);
+	const cause = END_CAUSE[view.getUint32(4, true)];
+	if (cause === undefined) return undefined;
+	const number = (at: number) => Number(view.getBigUint64(at, true));
+	const cgroupCpuNs = number(40);
+	return {
+		status: view.getUint32(0, true),
+		cause,
+		userMs: number(8) / 1e3,
+		systemMs: number(16) / 1e3,
+		maxRssBytes: number(24),
+		wallMs: number(32) / 1e6,
+		...(cgroupCpuNs === 0 ? {} : { cgroupCpuMs: cgroupCpuNs / 1e6 }),
+	};
+}
+
+export function decodeEnd(payload: Uint8Array): EndReport | undefined {
+	if (payload.length < SIZE.ended) return undefined;
+	const view = viewOf(payload);
+	const cleanupFailures = view.getUint32(4, true);
+	const cleanup = cleanupFailures > 0 ? decodeFailure(payload.subarray(8)) : undefined;
+	const reports = new Map<number, Uint8Array>();
+	for (let at = SIZE.ended; at + SIZE.report <= payload.length; ) {
+		const length = view.getUint16(at + 2, true);
+		reports.set(view.getUint16(at, true), payload.slice(at + SIZE.report, at + SIZE.report + length));
+		at += SIZE.report + ((length + 7) & ~7);
+	}
+	return { status: view.getUint32(0, true), cleanupFailures, reports, ...(cleanup === undefined ? {} : { cleanup }) };
+}
+
+/** A program that the exec guard refused. */
+export interface ExecDenial {
+	/** As the jail sees it. */
+	readonly pid: number;
+	/** At its first instruction; else the call answered EACCES. */
+	readonly killed: boolean;
+	/** As the caller named it, or of the file that was loaded; cut at 255 bytes. */
+	readonly path: string;
+}
+
+export function decodeDenial(payload: Uint8Array): ExecDenial | undefined {
+	if (payload.length !== SIZE.denied) return undefined;
+	const view = viewOf(payload);
+	const path = payload.subarray(8);
+	const end = path.indexOf(0);
+	return {
+		pid: view.getUint32(0, true),
+		killed: view.getUint32(4, true) !== 0,
+		path: new TextDecoder().decode(end < 0 ? path : path.subarray(0, end)),
+	};
+}
+
+export function encodeSignal(signal: number, everyone: boolean): Uint8Array {
+	const out = new DataView(new ArrayBuffer(8));
+	out.setUint32(0, signal, true);
+	out.setUint32(4, everyone ? 1 : 0, true);
+	return new Uint8Array(out.buffer);
+}
+
+export function encodeResize(rows: number, columns: number): Uint8Array {
+	const out = new DataView(new ArrayBuffer(8));
+	out.setUint16(0, rows, true);
+	out.setUint16(2, columns, true);
+	return new Uint8Array(out.buffer);
+}

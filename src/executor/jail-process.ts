@@ -1,0 +1,160 @@
+/** One jail as the executor runs it: its pid 1, which executes workloads. */
+
+import { closeSync } from "node:fs";
+import { VmjailError } from "../errors.ts";
+import type { Addon } from "./addon.ts";
+import { Channel, type Incoming } from "./channel.ts";
+import type { EncodedProgram } from "./encode.ts";
+import {
+	decodeDenial,
+	decodeExit,
+	decodeFailure,
+	type EndReport,
+	type ExecDenial,
+	type ExitReport,
+	encodeResize,
+	encodeSignal,
+	type StepFailure,
+} from "./frames.ts";
+import { FRAME } from "./wire.ts";
+
+/** How a workload came to its end, in the executor's terms. */
+export type ExecReply =
+	| { readonly kind: "exited"; readonly exit: ExitReport }
+	/** A step of the workload's plan, or of the jail's, failed. */
+	| { readonly kind: "failed"; readonly of: "jail" | "workload"; readonly failure: StepFailure }
+	/** Pid 1 is gone and left no word: killed by the kernel (out of memory) or by vmjail. */
+	| { readonly kind: "lost" };
+
+export interface ExecRequest {
+	readonly program: EncodedProgram;
+	/** Standard input, output, error. They stay the caller's. */
+	readonly descriptors: readonly [number, number, number];
+	/** The jail ends with this program. */
+	readonly last: boolean;
+	/** The master side of the workload's terminal; belongs to the receiver. */
+	readonly onTerminal?: (descriptor: number) => void;
+	readonly onStopped?: (signal: number) => void;
+	readonly onDenied?: (denial: ExecDenial) => void;
+}
+
+interface Pending {
+	readonly sequence: number;
+	readonly request: ExecRequest;
+	readonly settle: (reply: ExecReply) => void;
+}
+
+export class JailProcess {
+	/** Resolves when no process of the jail is left and the host is as it was; undefined where the executor is gone. */
+	readonly end: Promise<EndReport | undefined>;
+	readonly #channel: Channel;
+	readonly #launchSequence: number;
+	#sequence: number;
+	#pending: Pending | undefined;
+	#failure: StepFailure | undefined;
+	#resolveEnd: (end: EndReport | undefined) => void = () => {};
+	#ended = false;
+	#pid1Gone = false;
+
+	constructor(
+		addon: Addon,
+		socket: number,
+		identity: { readonly jail: number; readonly token: Uint8Array },
+		launchSequence: number,
+	) {
+		this.#launchSequence = launchSequence;
+		this.#sequence = launchSequence;
+		this.end = new Promise((resolve) => {
+			this.#resolveEnd = resolve;
+		});
+		this.#channel = new Channel(addon, socket, identity, {
+			frame: (frame) => this.#receive(frame),
+			end: () => {
+				this.#pid1Gone = true;
+				this.#settleIfOver();
+			},
+		});
+	}
+
+	/** Runs one program; a jail runs one at a time. */
+	exec(request: ExecRequest): Promise<ExecReply> {
+		if (this.#pending !== undefined) throw new VmjailError("JAIL_CLOSED", "the jail is running another program");
+		const sequence = ++this.#sequence;
+		return new Promise((settle) => {
+			this.#pending = { sequence, request, settle };
+			this.#channel.send({
+				type: FRAME.exec,
+				sequence,
+				payload: request.program.bytes,
+				descriptors: request.descriptors,
+				last: request.last,
+			});
+			this.#settleIfOver();
+		});
+	}
+
+	/** To the workload's process group, or to every process of the jail. */
+	signal(number: number, everyone = false): void {
+		this.#channel.send({ type: FRAME.signal, sequence: ++this.#sequence, payload: encodeSignal(number, everyone) });
+	}
+
+	resize(rows: number, columns: number): void {
+		this.#channel.send({ type: FRAME.resize, sequence: ++this.#sequence, payload: encodeResize(rows, columns) });
+	}
+
+	/** Ends the jail: pid 1 leaves, and the kernel kills whatever else is in it. */
+	close(): void {
+		this.#channel.close();
+		this.#pid1Gone = true;
+		this.#settleIfOver();
+	}
+
+	/** From the zygote. */
+	failed(failure: StepFailure): void {
+		this.#failure ??= failure;
+	}
+
+	/** From the zygote. What pid 1 said last may still be on its way. */
+	ended(end: EndReport | undefined): void {
+		this.#ended = true;
+		this.#settleIfOver();
+		this.#resolveEnd(end);
+	}
+
+	#receive({ header, payload, descriptors }: Incoming): void {
+		const pending = this.#pending?.sequence === header.sequence ? this.#pending : undefined;
+		if (header.type === FRAME.descriptor && descriptors.length === 1 && pending?.request.onTerminal !== undefined) {
+			pending.request.onTerminal(descriptors[0] as number);
+			return;
+		}
+		for (const descriptor of descriptors) closeSync(descriptor);
+		if (header.type === FRAME.exited) {
+			const exit = decodeExit(payload);
+			if (exit !== undefined && pending !== undefined) this.#settle({ kind: "exited", exit });
+		} else if (header.type === FRAME.failed) {
+			const failure = decodeFailure(payload);
+			if (failure === undefined) return;
+			if (header.sequence === this.#launchSequence) this.failed(failure);
+			else if (pending !== undefined) this.#settle({ kind: "failed", of: "workload", failure });
+		} else if (header.type === FRAME.denied) {
+			const denial = decodeDenial(payload);
+			if (denial !== undefined) pending?.request.onDenied?.(denial);
+		} else if (header.type === FRAME.stopped && payload.length >= 4) {
+			pending?.request.onStopped?.(new DataView(payload.buffer, payload.byteOffset).getUint32(0, true));
+		}
+	}
+
+	/** A reply that never came is lost once pid 1 is gone and the zygote, who may know of a failed step, has spoken. */
+	#settleIfOver(): void {
+		if (!this.#pid1Gone || !this.#ended) return;
+		this.#settle(
+			this.#failure === undefined ? { kind: "lost" } : { kind: "failed", of: "jail", failure: this.#failure },
+		);
+	}
+
+	#settle(reply: ExecReply): void {
+		const pending = this.#pending;
+		this.#pending = undefined;
+		pending?.settle(reply);
+	}
+}

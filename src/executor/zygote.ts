@@ -1,0 +1,123 @@
+/** The executor process of this vmjail, and the jails it holds. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { closeSync } from "node:fs";
+import { VmjailError } from "../errors.ts";
+import { type Addon, loadAddon } from "./addon.ts";
+import { Channel, type Incoming } from "./channel.ts";
+import type { EncodedProgram } from "./encode.ts";
+import { decodeEnd, decodeFailure, decodeHello, type EndReport, type Hello, type StepFailure } from "./frames.ts";
+import { JailProcess } from "./jail-process.ts";
+import { nativePath } from "./native-path.ts";
+import { FRAME, TOKEN_SIZE } from "./wire.ts";
+
+/** What the zygote tells about one jail. */
+export interface JailListener {
+	/** A step on the host failed; `ended` follows. */
+	failed(failure: StepFailure): void;
+	ended(end: EndReport | undefined): void;
+}
+
+/**
+ * One for each vmjail process: starts jails in about the time of a clone, because it is small. It ends, and takes every
+ * jail with it, when this process is gone for whatever reason.
+ */
+export class Zygote {
+	readonly #addon: Addon;
+	readonly #process: ChildProcess;
+	readonly #channel: Channel;
+	readonly #jails = new Map<number, JailListener>();
+	readonly #token = randomBytes(TOKEN_SIZE);
+	#sequence = 0;
+	#gone = false;
+	#greet: (hello: Hello | undefined) => void = () => {};
+
+	/** What the executor found out about the host when it started; undefined where it did not start. */
+	readonly hello: Promise<Hello | undefined>;
+
+	/** @throws VmjailError EXECUTOR_FAILED where the executor is not built or cannot be started. */
+	constructor() {
+		this.hello = new Promise((resolve) => {
+			this.#greet = resolve;
+		});
+		this.#addon = loadAddon();
+		const [here, there] = this.#addon.socketpair();
+		try {
+			// detached: a session of its own, so that signals of the terminal reach vmjail only, which decides what jails get.
+			this.#process = spawn(nativePath("vmjail-executor"), ["serve", "3"], {
+				stdio: ["ignore", "ignore", "ignore", there],
+				detached: true,
+				env: {},
+				cwd: "/",
+			});
+		} finally {
+			closeSync(there);
+		}
+		this.#process.on("error", () => this.#end());
+		this.#process.unref();
+		const on = { frame: (frame: Incoming) => this.#receive(frame), end: () => this.#end() };
+		this.#channel = new Channel(this.#addon, here, { jail: 0, token: this.#token }, on);
+	}
+
+	/** Is the executor alive, as far as is known? */
+	get alive(): boolean {
+		return !this.#gone;
+	}
+
+	/** The executor's process id, for tests and doctor. */
+	get pid(): number | undefined {
+		return this.#process.pid;
+	}
+
+	/**
+	 * Starts a jail. It is set up while the caller goes on; what happens is told through the JailProcess.
+	 *
+	 * @throws VmjailError EXECUTOR_FAILED where the executor is gone
+	 */
+	launch(program: EncodedProgram): JailProcess {
+		if (this.#gone) throw new VmjailError("EXECUTOR_FAILED", "the executor is gone", { remedy: "Start again." });
+		const [here, there] = this.#addon.socketpair();
+		const sequence = ++this.#sequence;
+		const jail = new JailProcess(this.#addon, here, { jail: sequence, token: this.#token }, sequence);
+		this.#jails.set(sequence, jail);
+		this.#channel.ref();
+		this.#channel.send({ type: FRAME.launch, sequence, payload: program.bytes, descriptors: [there], close: [there] });
+		return jail;
+	}
+
+	#receive({ header, payload, descriptors }: Incoming): void {
+		for (const descriptor of descriptors) closeSync(descriptor);
+		const jail = this.#jails.get(header.sequence);
+		if (header.type === FRAME.hello) {
+			this.#greet(decodeHello(payload));
+			if (this.#jails.size === 0) this.#channel.unref();
+		} else if (header.type === FRAME.failed) {
+			const failure = decodeFailure(payload);
+			if (failure !== undefined) jail?.failed(failure);
+		} else if (header.type === FRAME.ended) {
+			this.#jails.delete(header.sequence);
+			if (this.#jails.size === 0) this.#channel.unref();
+			jail?.ended(decodeEnd(payload));
+		}
+	}
+
+	#end(): void {
+		if (this.#gone) return;
+		this.#gone = true;
+		this.#channel.close();
+		this.#greet(undefined);
+		for (const jail of this.#jails.values()) jail.ended(undefined);
+		this.#jails.clear();
+	}
+
+	/** Ends the executor, and with it every jail; resolves when it is gone. */
+	async close(): Promise<void> {
+		const { exitCode, signalCode } = this.#process;
+		const gone = exitCode === null && signalCode === null ? once(this.#process, "exit") : Promise.resolve();
+		this.#process.ref();
+		this.#end();
+		await gone;
+	}
+}

@@ -1,0 +1,115 @@
+/**
+ * Landlock: the file policy a second time, in a layer that no mount can undo (Documentation/userspace-api/landlock.rst).
+ * Derived from the spec's mounts: what is writable there is writable here, everything else may be read and executed.
+ */
+
+import type { PathFact } from "../host/types.ts";
+import type { Mount, Spec } from "../oci/types.ts";
+import { AT_FDCWD, O_CLOEXEC, O_PATH } from "./constants.ts";
+import { parseOptions } from "./options.ts";
+import { cstring, struct } from "./steps.ts";
+import type { Step } from "./types.ts";
+
+/** LANDLOCK_ACCESS_FS_*, by bit. */
+const FS = {
+	execute: 1 << 0,
+	writeFile: 1 << 1,
+	readFile: 1 << 2,
+	readDir: 1 << 3,
+	removeDir: 1 << 4,
+	removeFile: 1 << 5,
+	makeChar: 1 << 6,
+	makeDir: 1 << 7,
+	makeReg: 1 << 8,
+	makeSock: 1 << 9,
+	makeFifo: 1 << 10,
+	makeBlock: 1 << 11,
+	makeSym: 1 << 12,
+	refer: 1 << 13,
+	truncate: 1 << 14,
+	ioctlDev: 1 << 15,
+} as const;
+
+const ALL = (1 << 16) - 1;
+const READ = FS.execute | FS.readFile | FS.readDir;
+/** Everything but making device nodes. */
+const WRITE = ALL & ~(FS.makeChar | FS.makeBlock);
+/** The rights that make sense for something that is not a folder; the kernel refuses others there. */
+const OF_FILES = FS.execute | FS.writeFile | FS.readFile | FS.truncate | FS.ioctlDev;
+
+const SCOPE_ABSTRACT_UNIX_SOCKET = 1;
+const SCOPE_SIGNAL = 2;
+
+/** The slot with the ruleset, kept by pid 1. */
+export const RULESET = "ruleset";
+
+/** What an ABI version knows of the file rights. */
+function knownRights(abi: number): number {
+	const newer = [
+		[2, FS.refer],
+		[3, FS.truncate],
+		[5, FS.ioctlDev],
+	] as const;
+	return newer.reduce((rights, [since, right]) => (abi < since ? rights & ~right : rights), ALL);
+}
+
+interface Rule {
+	readonly path: string;
+	readonly rights: number;
+}
+
+/** The rules of a spec, most general first. */
+export function landlockRules(spec: Spec, paths: Readonly<Record<string, PathFact>>): readonly Rule[] {
+	const ofMounts = spec.mounts.flatMap((mount): readonly Rule[] => {
+		const rights = rightsOf(mount, paths);
+		return rights === 0 ? [] : [{ path: mount.destination, rights }];
+	});
+	return [{ path: "/", rights: spec.root.readonly ? READ : WRITE }, ...ofMounts];
+}
+
+/** What a mount allows beyond what the root does; 0: nothing. */
+function rightsOf(mount: Mount, paths: Readonly<Record<string, PathFact>>): number {
+	const options = parseOptions(mount.options ?? [], mount.destination);
+	if (options.readonly) return 0;
+	if (mount.type === "proc") return READ | FS.writeFile | FS.truncate;
+	if (mount.type === "sysfs") return 0;
+	if (!options.bind) return WRITE;
+	const kind = paths[mount.source ?? mount.destination]?.kind;
+	const folder = kind === undefined ? options.recursive : kind === "directory";
+	return folder ? WRITE : OF_FILES;
+}
+
+/** Steps that build the ruleset inside the jail, once; workloads restrict themselves with it. */
+export function rulesetSteps(spec: Spec, paths: Readonly<Record<string, PathFact>>, abi: number): readonly Step[] {
+	const known = knownRights(abi);
+	const scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
+	const fields = [{ u64: known }, ...(abi >= 4 ? [{ u64: 0 }] : []), ...(abi >= 6 ? [{ u64: scopes }] : [])];
+	const attribute = struct(`{fs=0x${known.toString(16)}${abi >= 6 ? ", scoped" : ""}}`, fields);
+	return [
+		{
+			label: "make a Landlock ruleset",
+			call: "landlock_create_ruleset",
+			args: [attribute, attribute.bytes.length, 0],
+			save: RULESET,
+		},
+		...landlockRules(spec, paths).flatMap(({ path, rights }) => ruleSteps(path, rights & known)),
+	];
+}
+
+function ruleSteps(path: string, rights: number): readonly Step[] {
+	const rule = struct(`{0x${rights.toString(16)} beneath ${path}}`, [{ u64: rights }, { slot: "beneath" }]);
+	return [
+		{
+			label: `open ${path} for Landlock`,
+			call: "openat",
+			args: [AT_FDCWD, cstring(path), O_PATH | O_CLOEXEC, 0],
+			save: "beneath",
+		},
+		{ label: `allow ${path} by Landlock`, call: "landlock_add_rule", args: [{ slot: RULESET }, 1, rule, 0] },
+	];
+}
+
+/** For the workload, after no_new_privs. */
+export function restrictSteps(): readonly Step[] {
+	return [{ label: "restrict by Landlock", call: "landlock_restrict_self", args: [{ slot: RULESET }, 0] }];
+}

@@ -1,0 +1,98 @@
+/** Namespaces of a spec: flags for clone3, id mappings, host name, loopback. */
+
+import { VmjailError } from "../errors.ts";
+import type { IdMapping, Linux, Spec } from "../oci/types.ts";
+import {
+	AF_INET,
+	AT_FDCWD,
+	CLONE_NEW,
+	IFF_UP,
+	O_CLOEXEC,
+	O_WRONLY,
+	SIOCSIFFLAGS,
+	SOCK_CLOEXEC,
+	SOCK_DGRAM,
+} from "./constants.ts";
+import { block, pathWithPid, struct, text } from "./steps.ts";
+import type { Step } from "./types.ts";
+
+export function cloneFlags(linux: Linux): bigint {
+	return linux.namespaces.reduce((flags, { type, path }) => {
+		if (path !== undefined) {
+			throw new VmjailError(
+				"POLICY_INVALID",
+				`linux.namespaces: runlc makes every namespace itself and joins none (${type} ${path})`,
+				{
+					remedy: "Leave out the path, or use another runtime.",
+				},
+			);
+		}
+		return flags | CLONE_NEW[type];
+	}, 0n);
+}
+
+export function hasNamespace(linux: Linux, type: keyof typeof CLONE_NEW): boolean {
+	return linux.namespaces.some((namespace) => namespace.type === type);
+}
+
+function writeProcFile(name: string, content: string): readonly Step[] {
+	const bytes = text(content);
+	return [
+		{
+			label: `open ${name} of the jail`,
+			call: "openat",
+			args: [AT_FDCWD, pathWithPid("/proc/", `/${name}`), O_WRONLY | O_CLOEXEC, 0],
+			save: "proc",
+		},
+		{ label: `write ${name}`, call: "write", args: [{ slot: "proc" }, bytes, bytes.bytes.length] },
+		{ label: `close ${name}`, call: "close", args: [{ slot: "proc" }] },
+	];
+}
+
+function mapText(mappings: readonly IdMapping[]): string {
+	return mappings.map((m) => `${m.containerID} ${m.hostID} ${m.size}\n`).join("");
+}
+
+/**
+ * Steps for the parent that map the ids of the new user namespace (user_namespaces(7)). An unprivileged caller must
+ * give up setgroups(2) first: its supplementary groups stay, seen inside as the overflow group.
+ */
+export function idMapSteps(linux: Linux, privileged: boolean): readonly Step[] {
+	if (!hasNamespace(linux, "user")) return [];
+	return [
+		...(privileged ? [] : writeProcFile("setgroups", "deny")),
+		...writeProcFile("uid_map", mapText(linux.uidMappings ?? [])),
+		...writeProcFile("gid_map", mapText(linux.gidMappings ?? [])),
+	];
+}
+
+/** The loopback interface of a new network namespace is down: programs that talk to themselves need it. */
+function loopbackSteps(): readonly Step[] {
+	const name = new Uint8Array(16);
+	name.set(new TextEncoder().encode("lo"));
+	const request = struct('{"lo", IFF_UP}', [{ zeros: 16 }, { u16: IFF_UP }, { zeros: 22 }]);
+	request.bytes.set(name);
+	return [
+		{
+			label: "open a socket for the loopback interface",
+			call: "socket",
+			args: [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0],
+			save: "lo",
+		},
+		{ label: "bring the loopback interface up", call: "ioctl", args: [{ slot: "lo" }, SIOCSIFFLAGS, request] },
+	];
+}
+
+/** Steps inside the jail that give its namespaces their content. */
+export function namespaceSteps(spec: Spec): readonly Step[] {
+	const name = new TextEncoder().encode(spec.hostname ?? "");
+	const hostname: Step = {
+		label: `set the host name to ${spec.hostname}`,
+		call: "sethostname",
+		args: [block(name, JSON.stringify(spec.hostname)), name.length],
+	};
+	return [
+		...(name.length > 0 && hasNamespace(spec.linux, "uts") ? [hostname] : []),
+		...(hasNamespace(spec.linux, "network") ? loopbackSteps() : []),
+	];
+}

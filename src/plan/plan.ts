@@ -1,0 +1,40 @@
+/** From a spec to the system calls that make its jail. */
+
+import type { HostFacts } from "../host/types.ts";
+import type { Spec } from "../oci/types.ts";
+import { RULESET, rulesetSteps } from "./landlock.ts";
+import { maskSteps, readonlySteps } from "./masks.ts";
+import { mountSteps } from "./mounts.ts";
+import { cloneFlags, idMapSteps, namespaceSteps } from "./namespaces.ts";
+import { deviceLinkSteps, enterRootSteps, newRootSteps } from "./root.ts";
+import type { Plan } from "./types.ts";
+
+/**
+ * The plan for a jail, up to the point where pid 1 waits for workloads. `facts.paths` must hold the source of every
+ * bind mount and every masked or read-only path of the spec. Landlock is left out where the host has none: whether
+ * that is acceptable is decided before.
+ *
+ * @throws VmjailError POLICY_INVALID for what runlc does not give: joined namespaces, odd mount types.
+ */
+export function planOf(spec: Spec, facts: HostFacts): Plan {
+	const landlock = facts.landlockAbi > 0;
+	return {
+		cloneFlags: cloneFlags(spec.linux),
+		before: [],
+		parent: idMapSteps(spec.linux, facts.caller.privileged),
+		child: [
+			{ label: "start a session", call: "setsid", args: [] },
+			...newRootSteps(spec.root),
+			...mountSteps(spec.mounts, facts.paths),
+			...deviceLinkSteps(),
+			...maskSteps(spec.linux.maskedPaths ?? [], facts.paths),
+			...readonlySteps(spec.linux.readonlyPaths ?? [], facts.paths),
+			...enterRootSteps(),
+			...namespaceSteps(spec),
+			...(landlock ? rulesetSteps(spec, facts.paths, facts.landlockAbi) : []),
+		],
+		account: [],
+		cleanup: [],
+		keep: landlock ? [RULESET] : [],
+	};
+}

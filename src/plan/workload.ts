@@ -1,0 +1,119 @@
+/** What a workload's process does between its clone and its exec. */
+
+import path from "node:path/posix";
+import { VmjailError } from "../errors.ts";
+import type { HostFacts } from "../host/types.ts";
+import type { Process, Spec } from "../oci/types.ts";
+import { CLONE_NEW, SECCOMP_SET_MODE_FILTER, SIG_SETMASK } from "./constants.ts";
+import { credentialSteps, rlimitSteps } from "./credentials.ts";
+import { restrictSteps } from "./landlock.ts";
+import { idMapSteps } from "./namespaces.ts";
+import { compileSeccomp } from "./seccomp/compile.ts";
+import { block, cstring, stringArray, struct } from "./steps.ts";
+import { foregroundSteps, openTerminalSteps, type Terminal } from "./terminal.ts";
+import type { Step, Workload } from "./types.ts";
+
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The kernel's own bound on one string of argv or envp: MAX_ARG_STRLEN, 32 pages of 4 KiB. */
+const MAX_STRING = 131072;
+
+export interface WorkloadOptions {
+	readonly terminal?: Terminal;
+	readonly cpuLimitMs?: number;
+	readonly wallLimitMs?: number;
+}
+
+/** The files that the name of a program may mean, as execvp(3) tries them. */
+export function candidates(program: string, env: readonly string[]): readonly string[] {
+	if (program.includes("/")) return [program];
+	const search = env.find((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? DEFAULT_PATH;
+	return search.split(":").map((folder) => path.join(folder === "" ? "." : folder, program));
+}
+
+function checkStrings(process: Process): void {
+	const [program] = process.args;
+	if (program === undefined || program === "") {
+		throw new VmjailError("USAGE", "no program to run", { remedy: "Name one after --." });
+	}
+	for (const text of [...process.args, ...process.env]) {
+		if (text.includes("\0")) {
+			throw new VmjailError("USAGE", `an argument or variable holds a NUL byte: ${JSON.stringify(text.slice(0, 40))}`, {
+				remedy: "The kernel passes NUL-terminated strings: take the NUL out.",
+			});
+		}
+		if (new TextEncoder().encode(text).length >= MAX_STRING) {
+			throw new VmjailError("USAGE", `an argument or variable is longer than the kernel's ${MAX_STRING} bytes`, {
+				remedy: "Pass it in a file or on standard input.",
+			});
+		}
+	}
+}
+
+function execSteps(process: Process): readonly Step[] {
+	checkStrings(process);
+	const argv = stringArray(process.args, JSON.stringify(process.args));
+	const envp = stringArray(process.env, `<${process.env.length} variables>`);
+	const files = candidates(process.args[0] ?? "", process.env);
+	return files.map((file, i) => ({
+		label: `execute ${file}`,
+		call: "execve",
+		args: [cstring(file), argv, envp],
+		...(i < files.length - 1 ? { tolerate: ["ENOENT", "ENOTDIR", "EACCES"] } : {}),
+	}));
+}
+
+function streamSteps(): readonly Step[] {
+	return (["stdin", "stdout", "stderr"] as const).map((slot, number) => ({
+		label: `use ${slot}`,
+		call: "dup3",
+		args: [{ slot }, number, 0],
+	}));
+}
+
+function seccompSteps(spec: Spec, facts: HostFacts): readonly Step[] {
+	const profile = spec.linux.seccomp;
+	if (profile === undefined) return [];
+	const { bytes, flags } = compileSeccomp(profile, facts.arch);
+	const count = bytes.length / 8;
+	const program = struct(`{${count} instructions}`, [
+		{ u16: count },
+		{ zeros: 6 },
+		{ pointer: block(bytes, `<filter of ${count} instructions>`) },
+	]);
+	return [{ label: "install the seccomp filter", call: "seccomp", args: [SECCOMP_SET_MODE_FILTER, flags, program] }];
+}
+
+/**
+ * The plan for one program in a jail that {@link planOf} planned.
+ *
+ * @throws VmjailError USAGE for arguments that no exec(2) takes.
+ */
+export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOptions = {}): Workload {
+	const { process } = spec;
+	const hasCapabilities = (process.capabilities?.permitted ?? []).length > 0;
+	const landlock = facts.landlockAbi > 0;
+	return {
+		// A capability is granted over a user namespace below the one that owns the jail's mounts and network.
+		cloneFlags: hasCapabilities ? CLONE_NEW.user : 0n,
+		before: options.terminal === undefined ? [] : openTerminalSteps(options.terminal, process.user.uid),
+		parent: hasCapabilities ? idMapSteps(spec.linux, facts.caller.privileged) : [],
+		child: [
+			...(options.terminal === undefined
+				? [{ label: "start a session", call: "setsid", args: [] } as const]
+				: foregroundSteps()),
+			...streamSteps(),
+			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
+			{ label: "set the umask", call: "umask", args: [0o022] },
+			...rlimitSteps(process.rlimits ?? []),
+			...credentialSteps(process, facts.caller.privileged),
+			...(landlock ? restrictSteps() : []),
+			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
+			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
+			...seccompSteps(spec, facts),
+			...execSteps(process),
+		],
+		...(options.cpuLimitMs === undefined ? {} : { cpuLimitMs: options.cpuLimitMs }),
+		...(options.wallLimitMs === undefined ? {} : { wallLimitMs: options.wallLimitMs }),
+	};
+}
