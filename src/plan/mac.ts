@@ -8,7 +8,12 @@ import type { Step } from "./types.ts";
 function writeAttribute(file: string, content: string, label: string): readonly Step[] {
 	const bytes = text(content);
 	return [
-		{ label: `open ${file}`, call: "openat", args: [AT_FDCWD, cstring(file), O_WRONLY | O_CLOEXEC, 0], save: "attribute" },
+		{
+			label: `open ${file}`,
+			call: "openat",
+			args: [AT_FDCWD, cstring(file), O_WRONLY | O_CLOEXEC, 0],
+			save: "attribute",
+		},
 		{ label, call: "write", args: [{ slot: "attribute" }, bytes, bytes.bytes.length] },
 	];
 }

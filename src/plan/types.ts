@@ -82,10 +82,10 @@ export interface Plan extends Launch {
 	readonly intoCgroup?: SlotName;
 	readonly cpuUsage?: CpuUsage;
 	/**
-	 * An earlier jail of the same executor: this one's user namespace is made below that one's, whose open user namespace
-	 * `before` saves in a slot. There the process is that jail's pid 1; `parent` runs inside its user namespace.
+	 * An earlier jail of the same executor, whose plan saved its open user namespace on the host's side: this one's user
+	 * namespace is made below that one, and `parent` runs inside it. `slot`: by number, in the earlier jail's program.
 	 */
-	readonly parentJail?: { readonly id: number; readonly namespace: SlotName };
+	readonly parentJail?: { readonly id: number; readonly slot: number };
 }
 
 /** A program that pid 1 starts. Its steps find the descriptors it was given in the slots `stdin`, `stdout`, `stderr`. */
