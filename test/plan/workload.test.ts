@@ -47,6 +47,24 @@ describe("a command that no exec(2) takes", () => {
 		);
 	});
 
+	it.each([
+		["too many", Array<string>(65534).fill("")],
+		["too long together", Array<string>(60).fill("x".repeat(110_000))],
+	])("has strings that are %s", (_, args) => {
+		expect(() => withArgs(["a", ...args])).toThrow(
+			expect.objectContaining({
+				code: "USAGE",
+				message: expect.stringContaining("too many"),
+				remedy: expect.any(String),
+			}),
+		);
+	});
+
+	it("may have as many strings as one step points to", () => {
+		const { child } = withArgs(Array<string>(65533).fill("a"));
+		expect(child.at(-1)?.call).toBe("execve");
+	});
+
 	it("is looked for in the environment too", () => {
 		expect(() => withArgs(["a"], ["A=\0"])).toThrow("NUL byte");
 	});
