@@ -5,13 +5,14 @@ import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
 import { probePrograms } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
+import { belowGateway, resolverSteps, sendNamespaceSteps } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { unavailable } from "../oci/available.ts";
 import { withRealPaths } from "../oci/host-path.ts";
 import { pathsOf, specOf } from "../oci/spec.ts";
 import type { Spec } from "../oci/types.ts";
 import { planOf } from "../plan/plan.ts";
-import type { Plan } from "../plan/types.ts";
+import type { Plan, Step } from "../plan/types.ts";
 import type { Control, Policy } from "../policy/types.ts";
 
 export interface Prepared {
@@ -73,6 +74,24 @@ function without(spec: Spec, missing: readonly Missing[]): Spec {
 	};
 }
 
+/** The host's path of the resolv.conf that the jail sees. */
+function resolverOf(policy: Policy): string {
+	const { path } = policy.system.root;
+	return path === "/" ? "/etc/resolv.conf" : `${path}/etc/resolv.conf`;
+}
+
+function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
+	const root = policy.system.root.path;
+	const fact = facts.paths[resolverOf(policy)];
+	if (fact?.real === undefined) {
+		throw new VmjailError("HOST_UNSUPPORTED", `network rules: ${resolverOf(policy)} does not exist`, {
+			remedy: "Make it, even empty: the jail's own, which names the gateway, is laid over it.",
+		});
+	}
+	const inJail = root === "/" ? fact.real : fact.real.slice(root.length);
+	return resolverSteps(inJail, !inJail.startsWith("/run/"));
+}
+
 /**
  * The spec, the plan with its cgroup, and the limits for pid 1.
  *
@@ -87,10 +106,11 @@ export function prepare(
 	id: string,
 ): Prepared {
 	refuseUnavailable(policy);
+	const networked = policy.security.network.mode === "hostwithpolicy";
 	const { allow } = policy.security.process;
 	const facts: HostFacts = {
 		...host,
-		paths: probePaths(pathsOf(policy, host)),
+		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
 		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path) }),
 	};
 	const mac = macMissing(policy, facts);
@@ -103,7 +123,12 @@ export function prepare(
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const plan = planOf(spec, withRealPaths(facts));
+	const plan = networked
+		? planOf(belowGateway(spec, facts), withRealPaths(facts), {
+				beforeRoot: resolverStepsFor(policy, facts),
+				last: sendNamespaceSteps(),
+			})
+		: planOf(spec, withRealPaths(facts));
 	return {
 		spec,
 		facts,
