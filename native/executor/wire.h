@@ -94,11 +94,11 @@ struct program {
 	uint64_t cpu_limit_ns;
 	uint8_t keep[MAX_SLOTS / 8]; /* slots that pid 1 keeps after its set-up */
 	/*
-	 * Of FRAME_LAUNCH: 0, or the number of an earlier jail below whose user namespace the new one is made. SECTION_BEFORE
-	 * sees that jail's pid 1 as its process, SECTION_PARENT runs inside that user namespace.
+	 * Of FRAME_LAUNCH: 0, or the number of an earlier jail below whose user namespace the new one is made; SECTION_PARENT
+	 * then runs inside that user namespace.
 	 */
 	uint32_t parent_jail;
-	uint16_t parent_slot; /* the open user namespace, from SECTION_BEFORE */
+	uint16_t parent_slot; /* where that jail's own program saved the open user namespace, on the host's side */
 	uint16_t reserved;
 };
 

@@ -95,12 +95,13 @@ static void jail_end(struct zygote *z, struct jail *j, int status)
 	jail_free(z, j);
 }
 
-static const struct jail *jail_by_id(const struct zygote *z, uint32_t id)
+/* The open user namespace of the jail that a program names as its parent; -1 if there is none. */
+static int namespace_of(const struct zygote *z, const struct program *program)
 {
 	for (const struct jail *j = z->jails; j != NULL; j = j->next)
-		if (j->id == id && j->pid > 0)
-			return j;
-	return NULL;
+		if (j->id == program->parent_jail && j->pid > 0 && program->parent_slot != NO_SLOT)
+			return j->machine.slots[program->parent_slot];
+	return -1;
 }
 
 static bool is_control_socket(int descriptor)
@@ -125,10 +126,11 @@ struct go_between {
  * In the go-between: enters the other jail's user namespace, which its maker may, and clones pid 1 from there as its own
  * sibling, so that pid 1 is the zygote's child. Id maps can be written only from there as well.
  */
-static _Noreturn void go_between_main(struct jail *j, struct go_between *found, const struct pid1_start *start)
+static _Noreturn void go_between_main(struct jail *j, int namespace, struct go_between *found,
+				      const struct pid1_start *start)
 {
 	struct machine *m = &j->machine;
-	if (setns(m->slots[m->program->parent_slot], CLONE_NEWUSER) != 0 || (found->pid = machine_clone(m, CLONE_PARENT)) < 0) {
+	if (setns(namespace, CLONE_NEWUSER) != 0 || (found->pid = machine_clone(m, CLONE_PARENT)) < 0) {
 		found->pid = 0;
 		found->failure = clone_failure();
 		_exit(0);
@@ -144,7 +146,7 @@ static _Noreturn void go_between_main(struct jail *j, struct go_between *found, 
 }
 
 /* Clones pid 1 and runs SECTION_PARENT, both by way of a go-between. */
-static bool start_below(struct jail *j, const struct pid1_start *start)
+static bool start_below(struct jail *j, int namespace, const struct pid1_start *start)
 {
 	struct go_between *found = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct clone_args args = {.exit_signal = SIGCHLD};
@@ -152,7 +154,7 @@ static bool start_below(struct jail *j, const struct pid1_start *start)
 		return false;
 	const pid_t helper = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (helper == 0)
-		go_between_main(j, found, start);
+		go_between_main(j, namespace, found, start);
 	if (helper > 0)
 		RETRY(waitpid(helper, NULL, __WALL));
 	else
@@ -183,14 +185,13 @@ static bool jail_start(struct zygote *z, struct jail *j, int control)
 {
 	struct machine *m = &j->machine;
 	struct hold hold;
-	const struct jail *parent = NULL;
+	int namespace = -1;
 	if (m->program->parent_jail != 0) {
-		parent = jail_by_id(z, m->program->parent_jail);
+		namespace = namespace_of(z, m->program);
 		errno = ESRCH;
 		m->failure = clone_failure();
-		if (parent == NULL || m->program->parent_slot == NO_SLOT)
+		if (namespace < 0)
 			return false;
-		m->pid = parent->pid;
 	}
 	if (machine_run(m, SECTION_BEFORE) != 0)
 		return false;
@@ -199,7 +200,7 @@ static bool jail_start(struct zygote *z, struct jail *j, int control)
 		return false;
 	}
 	const struct pid1_start start = {m, hold, control, j->id, j->sequence, z->channel.token, frame_buffer};
-	if (parent == NULL ? start_here(j, &start) : start_below(j, &start)) {
+	if (namespace < 0 ? start_here(j, &start) : start_below(j, namespace, &start)) {
 		hold_release(&hold);
 		return true;
 	}
