@@ -1,7 +1,7 @@
 /** The native addon (native/addon): descriptors over sockets, and nothing else. */
 
 import { createRequire } from "node:module";
-import { nativePath } from "./native-path.ts";
+import { nativePath } from "./package-files.ts";
 
 export interface Addon {
 	/** Two ends of a SOCK_SEQPACKET pair, close-on-exec. */
