@@ -1,0 +1,38 @@
+/** What starts a runtime's process and answers for its end. */
+
+import type { CgroupHook, Stdio } from "../driver.ts";
+import type { Stage } from "../stage/types.ts";
+
+export interface Job {
+	/** Absolute path of a program, and its arguments. */
+	readonly argv: readonly string[];
+	readonly env: Readonly<Record<string, string>>;
+	readonly stdio: Stdio;
+	/** More descriptors of this process; the first becomes {@link FIRST_PASSED} in the program, and so on. */
+	readonly pass?: readonly number[];
+	/** Made in a mount namespace of the program's own. */
+	readonly stage?: Stage;
+	/** In a user namespace where the caller has these ids, and every capability. Default: the caller's namespace. */
+	readonly asIds?: { readonly uid: number; readonly gid: number };
+	readonly cgroup?: CgroupHook;
+	/** File that says why a step before the program failed. */
+	readonly report: string;
+}
+
+/** The number that the first of {@link Job.pass} has in the program. */
+export const FIRST_PASSED = 4;
+
+export interface Supervised {
+	/** On the host; killing it ends everything that the program started. */
+	readonly pid: number;
+	/** When the program and everything it started is gone. */
+	readonly ended: Promise<{ readonly exitCode: number | null; readonly signal: NodeJS.Signals | null }>;
+	/** To the program, or with 9 to everything. Returns false where there is nobody to signal. */
+	kill(signal: number): boolean;
+}
+
+/**
+ * Starts a job in a pid namespace of its own, so that nothing it starts can outlive it, and so that it cannot outlive
+ * this process, however this process ends.
+ */
+export type Supervisor = (job: Job) => Promise<Supervised>;
