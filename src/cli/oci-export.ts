@@ -47,7 +47,7 @@ function howToRun(home: string, facts: HostFacts): readonly string[] {
 }
 
 /** What rides in annotations has no field in OCI, and so no meaning to a runtime that does not know vmjail. */
-export function lost(spec: Spec): readonly string[] {
+function lost(spec: Spec): readonly string[] {
 	const { network, allow, cpuMs, wallMs, outputMaxBytes } = readAnnotations(spec);
 	return [
 		...(network.mode === "hostwithpolicy" ? ["security.network.policy: the program has no network at all there"] : []),

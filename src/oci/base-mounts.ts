@@ -18,10 +18,10 @@ const TTY_GROUP = 5;
 const RESOLVER = "/etc/resolv.conf";
 
 /** Mount points that a root of its own must hold. */
-export const REQUIRED_POINTS: readonly string[] = ["/proc", "/dev"];
+const REQUIRED_POINTS: readonly string[] = ["/proc", "/dev"];
 
 /** Mount points that a root of its own may lack; then nothing is mounted there. */
-export const OPTIONAL_POINTS: readonly string[] = ["/sys", "/run"];
+const OPTIONAL_POINTS: readonly string[] = ["/sys", "/run"];
 
 /** Paths of the host that {@link baseMounts} looks at. */
 export function basePaths(policy: Policy): readonly string[] {

@@ -4,7 +4,6 @@ export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_RECURSIVE = 0x8000;
 export const AT_REMOVEDIR = 0x200;
-export const AT_SYMLINK_NOFOLLOW = 0x100;
 
 /** fcntl.h. O_DIRECTORY and O_NOFOLLOW differ between x86_64 and aarch64 and are not used: openat2's resolve flags do it. */
 export const O_RDONLY = 0;
@@ -34,14 +33,8 @@ export const CLONE_NEW = {
 } as const;
 
 /** mount(2) */
-export const MS_RDONLY = 0x1;
-export const MS_NOSUID = 0x2;
-export const MS_NODEV = 0x4;
-export const MS_NOEXEC = 0x8;
-export const MS_NOATIME = 0x400;
 export const MS_REC = 0x4000;
 export const MS_PRIVATE = 0x40000;
-export const MS_RELATIME = 0x200000;
 export const MNT_DETACH = 2;
 
 /** mount_setattr(2) */
@@ -49,6 +42,7 @@ export const MOUNT_ATTR_RDONLY = 0x1;
 export const MOUNT_ATTR_NOSUID = 0x2;
 export const MOUNT_ATTR_NODEV = 0x4;
 export const MOUNT_ATTR_NOEXEC = 0x8;
+export const MOUNT_ATTR_NOATIME = 0x10;
 
 /** open_tree(2), move_mount(2) */
 export const OPEN_TREE_CLONE = 1;

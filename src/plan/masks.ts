@@ -1,19 +1,67 @@
 /** Masked and read-only paths of a spec as steps, and a check that each mask is where it should be. */
 
 import type { PathFact } from "../host/types.ts";
-import { MOUNT_ATTR_RDONLY, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, O_CLOEXEC, O_CREAT, O_EXCL } from "./constants.ts";
-import { attach, cloneTree, mountHere, openInside, setAttributes } from "./mounts.ts";
+import {
+	AT_REMOVEDIR,
+	MNT_DETACH,
+	MOUNT_ATTR_NODEV,
+	MOUNT_ATTR_NOEXEC,
+	MOUNT_ATTR_NOSUID,
+	MOUNT_ATTR_RDONLY,
+	O_CLOEXEC,
+	O_CREAT,
+	O_EXCL,
+} from "./constants.ts";
+import { attach, cloneTree, makeFileSystem, openInside, setAttributes } from "./mounts.ts";
 import { cstring, space, struct } from "./steps.ts";
-import type { Step } from "./types.ts";
+import type { SlotName, Step } from "./types.ts";
 
-/** The empty file that covers masked files: made in the jail's own /dev, bound, and unlinked at the end. */
-const EMPTY_FILE = "/dev/.vmjail-empty";
+/** One tmpfs holds an empty folder and an empty file; every mask is a bind of one of them. */
+const STORE = "/dev/.vmjail-masks";
+const FOLDER: SlotName = "empty folder";
+const FILE: SlotName = "empty file";
+
+const STORE_OPTIONS = {
+	attributes: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+	data: "size=4k,nr_inodes=4,mode=755",
+};
 
 /** statfs.f_type of tmpfs (magic.h) and the size of struct statfs on 64-bit Linux. */
 const TMPFS_MAGIC = 0x01021994;
 const STATFS_SIZE = 120;
 
-const EMPTY_FOLDER_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+function inDev(label: string, call: "mkdirat" | "unlinkat", last: number): Step {
+	return { label, call, args: [{ slot: "dev" }, cstring(STORE.slice("/dev/".length)), last] };
+}
+
+function makeStore(): readonly Step[] {
+	return [
+		openInside("/dev", "dev"),
+		inDev("make a place for masks", "mkdirat", 0o700),
+		...makeFileSystem("tmpfs", STORE_OPTIONS),
+		{ label: "make the empty folder", call: "mkdirat", args: [{ slot: "tree" }, cstring("folder"), 0o555] },
+		{
+			label: "make the empty file",
+			call: "openat",
+			args: [{ slot: "tree" }, cstring("file"), O_CREAT | O_EXCL | O_CLOEXEC, 0o444],
+			save: FILE,
+		},
+		setAttributes("make masks read-only", "tree", MOUNT_ATTR_RDONLY, false),
+		openInside(STORE, "target"),
+		attach("mount the masks", "tree", "target"),
+		openInside(`${STORE}/folder`, FOLDER),
+		openInside(`${STORE}/file`, FILE),
+	];
+}
+
+function removeStore(): readonly Step[] {
+	return [
+		openInside("/dev", "dev"),
+		{ label: "enter /dev", call: "fchdir", args: [{ slot: "dev" }] },
+		{ label: "unmount the masks", call: "umount2", args: [cstring(STORE.slice("/dev/".length)), MNT_DETACH] },
+		inDev("remove the place for masks", "unlinkat", AT_REMOVEDIR),
+	];
+}
 
 /** Looks the path up again and fails unless what is found there is our tmpfs. */
 function verify(path: string): readonly Step[] {
@@ -26,53 +74,24 @@ function verify(path: string): readonly Step[] {
 	];
 }
 
-function maskFolder(path: string): readonly Step[] {
+function mask(path: string, by: SlotName): readonly Step[] {
 	return [
 		openInside(path, "target"),
-		{ label: `enter ${path}`, call: "fchdir", args: [{ slot: "target" }] },
-		mountHere("tmpfs", path, EMPTY_FOLDER_FLAGS, "size=4k,nr_inodes=2,mode=555"),
-		...verify(path),
-	];
-}
-
-function maskFile(path: string): readonly Step[] {
-	return [
-		openInside(path, "target"),
-		cloneTree("copy the mount of the empty file", "empty", false, "tree"),
-		setAttributes(`make the mask of ${path} read-only`, "tree", MOUNT_ATTR_RDONLY | 0xe, false),
+		cloneTree(`copy the ${by}`, by, false, "tree"),
 		attach(`mask ${path}`, "tree", "target"),
 		...verify(path),
 	];
 }
 
-function makeEmptyFile(): readonly Step[] {
-	return [
-		openInside("/dev", "dev"),
-		{
-			label: "make the empty file for masks",
-			call: "openat",
-			args: [{ slot: "dev" }, cstring(EMPTY_FILE.slice("/dev/".length)), O_CREAT | O_EXCL | O_CLOEXEC, 0o444],
-			save: "empty",
-		},
-	];
-}
-
-function removeEmptyFile(): Step {
-	const name = cstring(EMPTY_FILE.slice("/dev/".length));
-	return { label: "unlink the empty file for masks", call: "unlinkat", args: [{ slot: "dev" }, name, 0] };
-}
-
 /**
- * Steps that hide paths: a folder under an empty read-only tmpfs, anything else under an empty file.
- * A path that `paths` says is missing is not there to be hidden.
+ * Steps that hide paths: a folder under an empty read-only one, anything else under an empty file. A path that `paths`
+ * says is missing is not there to be hidden.
  */
 export function maskSteps(masked: readonly string[], paths: Readonly<Record<string, PathFact>>): readonly Step[] {
 	const present = masked.filter((path) => (paths[path]?.kind ?? "missing") !== "missing");
-	const isFolder = (path: string) => paths[path]?.kind === "directory";
-	const folders = present.filter(isFolder);
-	const files = present.filter((path) => !isFolder(path));
-	const forFiles = files.length === 0 ? [] : [...makeEmptyFile(), ...files.flatMap(maskFile), removeEmptyFile()];
-	return [...forFiles, ...folders.flatMap(maskFolder)];
+	if (present.length === 0) return [];
+	const masks = present.flatMap((path) => mask(path, paths[path]?.kind === "directory" ? FOLDER : FILE));
+	return [...makeStore(), ...masks, ...removeStore()];
 }
 
 /** Steps that make what is mounted at each path, and below, read-only by a bind of itself. */
@@ -86,4 +105,3 @@ export function readonlySteps(paths: readonly string[], facts: Readonly<Record<s
 			attach(`make ${path} read-only`, "tree", "target"),
 		]);
 }
-

@@ -31,7 +31,6 @@ const SOURCE: SlotName = "source";
 const TREE: SlotName = "tree";
 
 const EMPTY = cstring("");
-const HERE = cstring(".");
 
 /** struct open_how: O_PATH, with the given RESOLVE_ flags. */
 function openHow(resolve: number, shown: string): Bytes {
@@ -94,18 +93,38 @@ function makeMountPoint(base: string, destination: string, folder: boolean): rea
 	});
 }
 
-/** A new file system by mount(2), on the place that is the current folder. */
-export function mountHere(type: string, target: string, flags: number, data: string): Step {
-	const args = [cstring(type), HERE, cstring(type), flags, data === "" ? 0 : cstring(data)];
-	return { label: `mount ${type} on ${target}`, call: "mount", args };
+/** fsconfig(2) */
+const FSCONFIG_SET_FLAG = 0;
+const FSCONFIG_SET_STRING = 1;
+const FSCONFIG_CMD_CREATE = 6;
+const FSOPEN_CLOEXEC = 1;
+const FSMOUNT_CLOEXEC = 1;
+
+function configure(type: string, parameter: string): Step {
+	const [key = "", value] = parameter.split(/=(.*)/s);
+	const label = `set ${parameter} for ${type}`;
+	if (value === undefined) {
+		return { label, call: "fsconfig", args: [{ slot: "fs" }, FSCONFIG_SET_FLAG, cstring(key), 0, 0] };
+	}
+	return { label, call: "fsconfig", args: [{ slot: "fs" }, FSCONFIG_SET_STRING, cstring(key), cstring(value), 0] };
+}
+
+/** A new file system, detached, in the slot `tree`; by descriptors, since the place below may not be searchable by us. */
+export function makeFileSystem(type: string, options: Pick<MountOptions, "attributes" | "data">): readonly Step[] {
+	return [
+		{ label: `open ${type}`, call: "fsopen", args: [cstring(type), FSOPEN_CLOEXEC], save: "fs" },
+		...options.data.split(",").flatMap((parameter) => (parameter === "" ? [] : [configure(type, parameter)])),
+		{ label: `make ${type}`, call: "fsconfig", args: [{ slot: "fs" }, FSCONFIG_CMD_CREATE, 0, 0, 0] },
+		{ label: `mount ${type}`, call: "fsmount", args: [{ slot: "fs" }, FSMOUNT_CLOEXEC, options.attributes], save: TREE },
+	];
 }
 
 function newFileSystem(mount: Mount, options: MountOptions): readonly Step[] {
-	const target = mount.destination;
+	const type = mount.type ?? "none";
 	return [
-		openInside(target, TARGET),
-		{ label: `enter ${target}`, call: "fchdir", args: [{ slot: TARGET }] },
-		mountHere(mount.type ?? "none", target, options.flags, options.data),
+		...makeFileSystem(type, options),
+		openInside(mount.destination, TARGET),
+		attach(`mount ${type} on ${mount.destination}`, TREE, TARGET),
 	];
 }
 

@@ -20,7 +20,8 @@ interface Walked {
  * here. What has the wrong type altogether is left to valibot.
  */
 export function keyProblems(tree: Tree, schema: v.GenericSchema): readonly Problem[] {
-	const everywhere = keyPaths(schema, []);
+	/** Made for the first unknown key only: most policies have none, and start-up counts. */
+	let everywhere: readonly (readonly string[])[] | undefined;
 	const problems: Problem[] = [];
 	walk(tree, schema, []);
 	return problems;
@@ -49,6 +50,7 @@ export function keyProblems(tree: Tree, schema: v.GenericSchema): readonly Probl
 	function unknownKey(key: string, path: JsonPath, known: readonly string[]): string {
 		const near = nearest(key, known);
 		if (near !== undefined) return `unknown key ${show(key)} (did you mean ${show(near)}?)`;
+		everywhere ??= keyPaths(schema, []);
 		const elsewhere = closest(
 			path,
 			everywhere.filter((other) => other.at(-1) === key),

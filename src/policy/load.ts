@@ -41,12 +41,15 @@ export function loadPolicy(options: LoadOptions): Policy {
 	const presets: readonly PresetName[] = named.length === 0 && file === undefined ? ["default"] : named;
 
 	const layers = [...presets.map((name) => presetLayer(name, options)), ...(file === undefined ? [] : [file])];
-	const document = merge(withDefaultPass(layers.reduce((base, over) => merge(base, over))), flags.tree);
+	// Alone, the file is the document; else it is looked at by itself too, for a layer may hide what is wrong in another.
+	const isLayered = presets.length > 0 || Object.keys(options.flags ?? {}).length > 0;
+	const base = withDefaultPass(layers.reduce((below, over) => merge(below, over)));
+	const document = isLayered ? merge(base, flags.tree) : base;
 
 	const result = v.safeParse(policySchema, plain(document));
 	const problems = [
 		...flags.problems,
-		...(file === undefined ? [] : shapeProblems(file, v.safeParse(policySchema, plain(file)).issues)),
+		...(file === undefined || !isLayered ? [] : shapeProblems(file, v.safeParse(policySchema, plain(file)).issues)),
 		...shapeProblems(document, result.issues),
 		...contradictions(result.output).map((problem) => located(document, problem)),
 	];
@@ -88,10 +91,11 @@ function shapeProblems(tree: Tree, issues: Issues = []): readonly LocatedProblem
 /** Unknown keys are left out: valibot names the first one only, {@link keyProblems} every one. */
 function problemOf(issue: v.BaseIssue<unknown>): readonly Problem[] {
 	const path = (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
-	if (issue.type === "strict_object" && issue.path?.at(-1)?.origin === "key") {
-		return issue.expected === "never"
-			? []
-			: [{ path: path.slice(0, -1), message: `the key ${show(path.at(-1))} is missing` }];
+	const last = issue.path?.at(-1);
+	if (issue.type === "strict_object" && last?.origin === "key") {
+		// A list in an object's place has been reported as such.
+		if (issue.expected === "never" || Array.isArray(last.input)) return [];
+		return [{ path: path.slice(0, -1), message: `the key ${show(last.key)} is missing` }];
 	}
 	return [{ path, message: issue.message }];
 }

@@ -100,7 +100,7 @@ const file = section(
 );
 
 const syscalls = v.lazy((input) => {
-	if (typeof input === "object" && input !== null) return seccomp;
+	if (typeof input === "object" && input !== null && !Array.isArray(input)) return seccomp;
 	return v.picklist(["default", "strict"], `expected "default", "strict" or a seccomp object, got ${show(input)}`);
 });
 

@@ -10,7 +10,10 @@ const CLONE_NEWTIME = 0x80;
 const TIOCSTI = 0x5412;
 const TIOCLINUX = 0x541c;
 
-/** A call that is refused for some arguments: one of `permitted` or one of `refused` holds, never both. */
+/**
+ * A call that is refused for some arguments: one of `permitted` or one of `refused` holds, never both.
+ * All are SCMP_CMP_MASKED_EQ, on one argument.
+ */
 export interface PartlyRefused {
 	readonly permitted: readonly SeccompArg[];
 	readonly refused: readonly SeccompArg[];

@@ -81,7 +81,7 @@ function refusePartly(name: string, partly: PartlyRefused, all: readonly Rule[],
 	const rules = effective(name, all);
 	if (rules.some((rule) => isUnconditional(rule) && refuses(rule.verdict))) return { name, rules, change: "none" };
 	const [refusing, letting] = [true, false].map((wanted) => rules.filter((rule) => refuses(rule.verdict) === wanted));
-	const narrowed = (letting ?? []).flatMap((rule) => narrow(rule, partly.permitted));
+	const narrowed = (letting ?? []).flatMap((rule) => narrow(rule, partly));
 	const change = sameRules(narrowed, letting ?? []) ? "none" : "narrowed";
 	if (!open && change === "none") return { name, rules, change };
 	const refused = partly.refused.map((arg) => ({ name, verdict: EPERM, conditions: [widened(arg)] }));
@@ -93,7 +93,7 @@ function refusePartly(name: string, partly: PartlyRefused, all: readonly Rule[],
  * contradiction (EEXIST). Where both speak about the same arguments, the profile's verdict stays.
  */
 function withRefusals(own: readonly Rule[], floor: readonly Rule[], partly: PartlyRefused): readonly Rule[] {
-	const outside = own.filter((rule) => narrow(rule, partly.permitted).length > 0);
+	const outside = own.filter((rule) => narrow(rule, partly).length > 0);
 	return [...outside, ...floor.map((rule) => own.find((other) => ruleKey(other) === ruleKey(rule)) ?? rule)];
 }
 

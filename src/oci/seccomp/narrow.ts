@@ -2,14 +2,16 @@
 
 import { VmjailError } from "../../errors.ts";
 import type { SeccompArg, SeccompRule } from "../types.ts";
+import type { PartlyRefused } from "./floor-calls.ts";
+import { exclude } from "./overlap.ts";
 import type { Condition, Rule } from "./rules.ts";
 
 /**
- * The rules that hold where `rule` and one of `permitted` hold; none where they never do.
- * @param permitted conditions on one argument each, all SCMP_CMP_MASKED_EQ
+ * The rules that hold where `rule` holds and the call is permitted: the rule itself where it meets nothing that is
+ * refused, none where it meets nothing that is permitted.
  * @throws VmjailError POLICY_INVALID where the rule compares by NE, LT, LE, GT or GE
  */
-export function narrow(rule: Rule, permitted: readonly SeccompArg[]): readonly Rule[] {
+export function narrow(rule: Rule, { permitted, refused }: PartlyRefused): readonly Rule[] {
 	// OCI has no two conditions on one argument, and libseccomp 2.5 answers wrongly where such operators meet others.
 	const mixed = rule.conditions.find(({ op }) => op !== "SCMP_CMP_EQ" && op !== "SCMP_CMP_MASKED_EQ");
 	if (mixed !== undefined) {
@@ -17,6 +19,7 @@ export function narrow(rule: Rule, permitted: readonly SeccompArg[]): readonly R
 			remedy: `vmjail refuses some arguments of ${rule.name} in every jail: compare by SCMP_CMP_EQ or SCMP_CMP_MASKED_EQ there.`,
 		});
 	}
+	if (refused.every((arg) => exclude(rule.conditions, [widened(arg)]))) return [rule];
 	const narrowed = permitted.flatMap((arg) => both(rule.conditions, widened(arg)) ?? []);
 	const rules = narrowed.map((conditions) => ({ ...rule, conditions }));
 	return [...new Map(rules.map((one) => [ruleKey(one), one])).values()];

@@ -1,6 +1,7 @@
 /** Rules about one system call → decision. */
 
-import type { Condition, Rule } from "../../oci/seccomp/rules.ts";
+import { exclude } from "../../oci/seccomp/overlap.ts";
+import { type Condition, type Rule, sameVerdict } from "../../oci/seccomp/rules.ts";
 import { OFFSET, returnValue } from "./bpf.ts";
 import type { Decision, DecisionMaker } from "./decision.ts";
 
@@ -14,17 +15,22 @@ import type { Decision, DecisionMaker } from "./decision.ts";
 export function decideCall(rules: readonly Rule[], otherwise: Decision, make: DecisionMaker): Decision {
 	const always = rules.find((rule) => rule.conditions.length === 0);
 	if (always !== undefined) return make.answer(returnValue(always.verdict));
-	let decision = otherwise;
-	for (const rule of rules.toSorted(byStrictness).toReversed()) {
-		decision = decideRule(rule, decision, make);
-	}
-	return decision;
+	// Rules that never meet keep their order, so that an author can put the frequent ones first.
+	const ordered = rulesMeet(rules) ? rules.toSorted(byStrictness) : rules;
+	return ordered.reduceRight((decision, rule) => decideRule(rule, decision, make), otherwise);
 }
 
 function byStrictness(a: Rule, b: Rule): number {
 	// The kernel compares the action as a number with a sign: KILL_PROCESS is negative, ALLOW the greatest.
 	const rank = (rule: Rule) => (returnValue(rule.verdict) & 0xffff0000) | 0;
 	return rank(a) - rank(b);
+}
+
+/** May two rules of different verdicts hold for one call? (Also true where that is not plain to see.) */
+function rulesMeet(rules: readonly Rule[]): boolean {
+	return rules.some((a, at) =>
+		rules.slice(at + 1).some((b) => !sameVerdict(a.verdict, b.verdict) && !exclude(a.conditions, b.conditions)),
+	);
 }
 
 function decideRule(rule: Rule, otherwise: Decision, make: DecisionMaker): Decision {

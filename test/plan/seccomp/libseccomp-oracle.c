@@ -5,8 +5,9 @@
  *     rule <action> <system call> [<argument> <operator> <a> <b>]...
  *
  * Actions are the kernel's 32-bit return values, operators libseccomp's numbers, all numbers in C notation.
- * A call that libseccomp does not know is left out, as OCI runtimes do. The filter (struct sock_filter[]) goes to
- * standard output. Exit status 1: libseccomp refused a statement; standard error says which and why.
+ * A call that libseccomp does not know is left out, as OCI runtimes do: "unknown <system call>" on standard error. The
+ * filter (struct sock_filter[]) goes to standard output. Exit status 1: libseccomp refused a statement; standard error
+ * says which and why.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -65,8 +66,10 @@ static void rule(scmp_filter_ctx filter)
 		count++;
 	}
 	int call = seccomp_syscall_resolve_name(name);
-	if (call == __NR_SCMP_ERROR)
+	if (call == __NR_SCMP_ERROR) {
+		fprintf(stderr, "unknown %s\n", name);
 		return;
+	}
 	int error = seccomp_rule_add_array(filter, action, call, count, args);
 	if (error != 0)
 		fail("rule", name, error);

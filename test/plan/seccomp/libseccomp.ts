@@ -34,11 +34,17 @@ export function buildOracle(): string | undefined {
 	return undefined;
 }
 
+export interface Judgement {
+	readonly program: SockFilter[];
+	/** Names of the profile that this libseccomp does not know; it leaves their rules out. */
+	readonly unknown: ReadonlySet<string>;
+}
+
 /**
  * libseccomp's program for a profile, its rules handed over as runc and crun do.
  * Undefined where libseccomp refuses the rules as contradictory (EEXIST).
  */
-export function libseccompProgram(profile: LinuxSeccomp, arch: Architecture): SockFilter[] | undefined {
+export function askLibseccomp(profile: LinuxSeccomp, arch: Architecture): Judgement | undefined {
 	const byDefault = actionValue(profile.defaultAction, profile.defaultErrnoRet);
 	const lines = [`init ${arch} ${byDefault}`];
 	for (const rule of profile.syscalls ?? []) {
@@ -54,7 +60,10 @@ export function libseccompProgram(profile: LinuxSeccomp, arch: Architecture): So
 	const input = `${lines.join("\n")}\n`;
 	const oracle = spawnSync(BINARY, { input, maxBuffer: 1 << 24 });
 	const complaint = oracle.stderr.toString();
-	if (oracle.status === 0) return parseProgram(oracle.stdout);
+	if (oracle.status === 0) {
+		const unknown = new Set([...complaint.matchAll(/^unknown (\w+)$/gm)].map(([, name = ""]) => name));
+		return { program: parseProgram(oracle.stdout), unknown };
+	}
 	if (/^rule \w+: File exists$/m.test(complaint)) return undefined;
 	throw new Error(`libseccomp oracle: ${complaint}\n${input}`);
 }
