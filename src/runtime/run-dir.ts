@@ -1,7 +1,17 @@
 /** The private folder of one run: bundle, state and logs of a runtime. */
 
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+	chmodSync,
+	lstatSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -20,9 +30,16 @@ export interface RunDir {
 	remove(): void;
 }
 
-/** Makes the folder, mode 0700, below `parent` (default: the folder for temporary files). */
+const PREFIX = "vmjail-run-";
+
+/**
+ * Makes the folder, mode 0700, below `parent` (default: the folder for temporary files). First removes those of processes
+ * that were killed before they could.
+ */
 export function makeRunDir(parent: string = tmpdir()): RunDir {
-	const path = mkdtempSync(join(parent, "vmjail-run-"));
+	const namespace = pidNamespace();
+	sweep(parent, namespace);
+	const path = mkdtempSync(join(parent, `${PREFIX}${namespace}-${process.pid}-${startTime(process.pid) ?? 0}-`));
 	const dir: RunDir = {
 		path,
 		id: randomBytes(16).toString("hex"),
@@ -42,4 +59,37 @@ export function makeRunDir(parent: string = tmpdir()): RunDir {
 		throw cause;
 	}
 	return dir;
+}
+
+/** A folder's name says whose it is: pid namespace, pid, and when that process started (in case the pid is used again). */
+function sweep(parent: string, namespace: string): void {
+	for (const name of readdirSync(parent)) {
+		const [owner, pid, started] = name.startsWith(PREFIX) ? name.slice(PREFIX.length).split("-") : [];
+		if (owner !== namespace || pid === undefined || startTime(Number(pid)) === started) continue;
+		const path = join(parent, name);
+		// Only what nobody else can have made or filled: a planted tree could make rm follow a link elsewhere.
+		const stat = lstatSync(path, { throwIfNoEntry: false });
+		if (stat?.isDirectory() !== true || stat.uid !== process.geteuid?.() || (stat.mode & 0o077) !== 0) continue;
+		try {
+			rmSync(path, { recursive: true, force: true });
+		} catch {
+			// Another process is removing it as well.
+		}
+	}
+}
+
+/** A process of another container may share our folder for temporary files: its pid means nothing here. */
+function pidNamespace(): string {
+	return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
+}
+
+/** proc_pid_stat(5), field 22, in clock ticks since boot; undefined where there is no such process. */
+function startTime(pid: number): string | undefined {
+	try {
+		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+		// The name in parentheses may itself hold blanks and parentheses.
+		return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+	} catch {
+		return undefined;
+	}
 }

@@ -11,7 +11,7 @@ import type { Driver, Handle, RawExit, StartOptions, Stdio } from "../driver.ts"
 import { pathKind } from "../path-kind.ts";
 import { makeRunDir, type RunDir } from "../run-dir.ts";
 import { stageOf } from "../stage/stage.ts";
-import type { Supervised, Supervisor } from "../supervise/types.ts";
+import { type Supervised, type Supervisor, signaled } from "../supervise/types.ts";
 import { superviseByUtilLinux } from "../supervise/util-linux.ts";
 import { requirePlatform } from "./abilities.ts";
 import { type AdaptInput, adapt, forStage, networkOf } from "./adapt.ts";
@@ -87,14 +87,10 @@ function prepare(dir: RunDir, spec: Spec, { runsc, caller }: RunscOptions) {
 }
 
 function handle(process: Supervised, dir: RunDir, logs: readonly string[], debugLog: string | undefined): Handle {
-	let killed: number | undefined;
-	const ended = process.ended.then((): RawExit | VmjailError => {
+	let killed = false;
+	const ended = process.ended.then(({ signal }): RawExit | VmjailError => {
 		const log = logs.flatMap((path) => parseLog(read(path)));
-		const exit =
-			exitOf(log) ??
-			(killed === undefined
-				? failureOf(log, read(dir.report), debugLog)
-				: { kind: "signaled" as const, signal: killed });
+		const exit = exitOf(log) ?? signaled(killed ? "SIGKILL" : signal) ?? failureOf(log, read(dir.report), debugLog);
 		dir.remove();
 		return exit;
 	});
@@ -106,7 +102,7 @@ function handle(process: Supervised, dir: RunDir, logs: readonly string[], debug
 			return exit;
 		},
 		kill(signal) {
-			if (process.kill(signal) && signal === 9) killed = signal;
+			if (process.kill(signal) && signal === 9) killed = true;
 		},
 		async close() {
 			this.kill(9);

@@ -19,16 +19,16 @@ export type RunscProbe =
 	| Extract<Probe, { works: false }>;
 
 /** As little as a program can ask for: what fails here fails for every policy. */
-const PROBE: Spec = {
+const probeSpec = (uid: number, gid: number): Spec => ({
 	ociVersion: "1.2.0",
-	process: { cwd: "/", env: [], args: ["/bin/true"], user: { uid: 65534, gid: 65534 }, noNewPrivileges: true },
+	process: { cwd: "/", env: [], args: ["/bin/true"], user: { uid, gid }, noNewPrivileges: true },
 	root: { path: "/", readonly: true },
 	mounts: [
 		{ destination: "/proc", type: "proc", source: "proc" },
 		{ destination: "/dev", type: "tmpfs", source: "tmpfs" },
 	],
 	linux: { namespaces: (["pid", "mount", "ipc", "uts", "network"] as const).map((type) => ({ type })) },
-};
+});
 
 /**
  * Runs /bin/true in gVisor, once per boot, binary, platform and user; a failure is not remembered, because its cause may
@@ -60,7 +60,11 @@ async function run(options: RunscOptions, timeoutMs: number): Promise<RawExit> {
 	const nothing = openSync("/dev/null", "r+");
 	let timer: NodeJS.Timeout | undefined;
 	try {
-		const handle = await runscDriver(options).start(PROBE, { stdin: nothing, stdout: nothing, stderr: nothing });
+		const handle = await runscDriver(options).start(probeSpec(options.caller.uid, options.caller.gid), {
+			stdin: nothing,
+			stdout: nothing,
+			stderr: nothing,
+		});
 		timer = setTimeout(() => handle.kill(9), timeoutMs);
 		return await handle.wait();
 	} finally {

@@ -1,6 +1,7 @@
 /** What starts a runtime's process and answers for its end. */
 
-import type { CgroupHook, Stdio } from "../driver.ts";
+import { constants } from "node:os";
+import type { CgroupHook, RawExit, Stdio } from "../driver.ts";
 import type { Stage } from "../stage/types.ts";
 
 export interface Job {
@@ -36,3 +37,8 @@ export interface Supervised {
  * this process, however this process ends.
  */
 export type Supervisor = (job: Job) => Promise<Supervised>;
+
+/** The end of a job that a signal ended; undefined where none did. */
+export function signaled(signal: NodeJS.Signals | null): RawExit | undefined {
+	return signal === null ? undefined : { kind: "signaled", signal: constants.signals[signal] };
+}
