@@ -51,6 +51,9 @@ export async function openTerminal(typed = ""): Promise<Streams> {
 }
 
 async function firstLine(holder: ChildProcess): Promise<string> {
-	const [chunk] = (await once(holder.stdout ?? holder, "data")) as [Buffer];
-	return chunk.toString("latin1").trim();
+	const stream = holder.stdout;
+	let line = "";
+	while (!line.includes("\n"))
+		line += (await once(stream ?? holder, "readable"), stream?.read()?.toString("latin1") ?? "");
+	return line.trim();
 }

@@ -53,6 +53,7 @@ async function start(options: OciCliOptions, spec: Spec, stdio: Stdio, { cgroup 
 			...(caller.privileged ? {} : { asIds: { uid: caller.uid, gid: caller.gid } }),
 			...(cgroup === undefined ? {} : { cgroup }),
 			report: dir.report,
+			...(spec.process.terminal === true ? { terminal: true } : {}),
 		});
 		return handle(process, dir, input);
 	} catch (cause) {

@@ -15,7 +15,7 @@ import { type Supervised, type Supervisor, signaled } from "../supervise/types.t
 import { superviseByUtilLinux } from "../supervise/util-linux.ts";
 import { requirePlatform } from "./abilities.ts";
 import { type AdaptInput, adapt, forStage, networkOf } from "./adapt.ts";
-import { runArgv } from "./argv.ts";
+import { killArgv, runArgv } from "./argv.ts";
 import { exitOf, failureOf, parseLog } from "./exit.ts";
 import type { Runsc } from "./find.ts";
 
@@ -63,9 +63,12 @@ async function start(options: RunscOptions, spec: Spec, stdio: Stdio, startOptio
 				: { asIds: runsc.abilities.ownUid ? { uid: caller.uid, gid: caller.gid } : { uid: 0, gid: 0 } }),
 			...(startOptions.cgroup === undefined ? {} : { cgroup: startOptions.cgroup }),
 			report: dir.report,
+			...(spec.process.terminal === true ? { terminal: true } : {}),
 		});
+		const kill = (signal: number) =>
+			killArgv({ runsc, state: dir.state, rootless: !caller.privileged, id: dir.id }, signal);
 		const logs = [log, debugLog === undefined ? `${log}.run` : join(debugLog, "run.log")];
-		return handle(process, dir, logs, debugLog);
+		return handle(process, dir, logs, debugLog, kill);
 	} catch (cause) {
 		dir.remove();
 		throw cause;
@@ -86,7 +89,13 @@ function prepare(dir: RunDir, spec: Spec, { runsc, caller }: RunscOptions) {
 	return { stage };
 }
 
-function handle(process: Supervised, dir: RunDir, logs: readonly string[], debugLog: string | undefined): Handle {
+function handle(
+	process: Supervised,
+	dir: RunDir,
+	logs: readonly string[],
+	debugLog: string | undefined,
+	killCommand: (signal: number) => readonly string[],
+): Handle {
 	let killed = false;
 	const ended = process.ended.then(({ signal }): RawExit | VmjailError => {
 		const log = logs.flatMap((path) => parseLog(read(path)));
@@ -102,7 +111,9 @@ function handle(process: Supervised, dir: RunDir, logs: readonly string[], debug
 			return exit;
 		},
 		kill(signal) {
-			if (process.kill(signal) && signal === 9) killed = true;
+			// runsc itself passes signals on only where there is a terminal.
+			if (signal !== 9) void process.inside(killCommand(signal)).catch(() => undefined);
+			else if (process.kill(9)) killed = true;
 		},
 		async close() {
 			this.kill(9);

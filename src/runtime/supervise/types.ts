@@ -15,6 +15,8 @@ export interface Job {
 	readonly stage?: Stage;
 	/** In a user namespace where the caller has these ids, and every capability. Default: the caller's namespace. */
 	readonly asIds?: { readonly uid: number; readonly gid: number };
+	/** Standard input is a terminal that nobody else has: it becomes the controlling terminal of a new session. */
+	readonly terminal?: boolean;
 	readonly cgroup?: CgroupHook;
 	/** File that says why a step before the program failed. */
 	readonly report: string;
@@ -28,8 +30,10 @@ export interface Supervised {
 	readonly pid: number;
 	/** When the program and everything it started is gone. */
 	readonly ended: Promise<{ readonly exitCode: number | null; readonly signal: NodeJS.Signals | null }>;
-	/** To the program, or with 9 to everything. Returns false where there is nobody to signal. */
+	/** To the program itself, or with 9 to everything. Returns false where there is nobody to signal. */
 	kill(signal: number): boolean;
+	/** Runs another program in the same namespaces, to its end. Rejects where it fails, or the jail is gone. */
+	inside(argv: readonly string[]): Promise<void>;
 }
 
 /**

@@ -1,7 +1,8 @@
 /** A supervisor made of util-linux: unshare(1), setpriv(1), mount(8). */
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
 import { VmjailError } from "../../errors.ts";
 import type { StageStep } from "../stage/types.ts";
 import type { Job, Supervised } from "./types.ts";
@@ -42,6 +43,8 @@ const MOUNT_NAMESPACE = [
 /** Where the tools are, whatever the caller's PATH says. */
 const TOOLS = "/usr/sbin:/usr/bin:/sbin:/bin";
 
+const INSIDE_TIMEOUT_MS = 10_000;
+
 /** {@link Supervisor}. @throws VmjailError LAUNCH_FAILED where the tools are missing or the cgroup refuses the process. */
 export async function superviseByUtilLinux(job: Job): Promise<Supervised> {
 	const { stdin, stdout, stderr } = job.stdio;
@@ -67,7 +70,7 @@ export async function superviseByUtilLinux(job: Job): Promise<Supervised> {
 		throw new VmjailError("LAUNCH_FAILED", "put the runtime into its control group", { cause });
 	}
 	gate.end("\n");
-	return { pid, ended, kill: (signal) => kill(pid, signal, child) };
+	return { pid, ended, kill: (signal) => kill(pid, signal, child), inside: (argv) => inside(pid, job, argv) };
 }
 
 /** The whole chain as an argument vector. Every link replaces itself with the next, but for one fork by unshare. */
@@ -78,6 +81,7 @@ export function commandLine(job: Job): readonly string[] {
 		ids === undefined ? [] : ["unshare", "--user", `--map-user=${ids.uid}`, `--map-group=${ids.gid}`, "--keep-caps"];
 	const steps = job.stage?.steps.flatMap(stageArguments) ?? [];
 	return [
+		...(job.terminal === true ? ["setsid", "--ctty"] : []),
 		...["/bin/sh", "-c", GATE, "vmjail-gate"],
 		...user,
 		...["setpriv", "--pdeathsig", "KILL"],
@@ -123,6 +127,15 @@ function kill(pid: number, signal: number, child: ChildProcess): boolean {
 	} catch {
 		return false;
 	}
+}
+
+/** Joins the namespaces of the program; the user namespace first, so that its rights cover the others. */
+async function inside(pid: number, job: Job, argv: readonly string[]): Promise<void> {
+	const program = onlyChild(pid);
+	if (program === undefined) throw new VmjailError("JAIL_CLOSED", "the jail has ended");
+	const user = job.asIds === undefined ? [] : ["--user", "--preserve-credentials"];
+	const args = [`--target=${program}`, ...user, "--mount", "--pid", "--", ...argv];
+	await promisify(execFile)("nsenter", args, { env: { PATH: TOOLS }, timeout: INSIDE_TIMEOUT_MS });
 }
 
 function onlyChild(pid: number): number | undefined {
