@@ -48,6 +48,8 @@ export async function bundle(root) {
 		format: "esm",
 		platform: "node",
 		target: "node20",
+		// jsonc-parser's "main" is a UMD build, which no bundler can follow.
+		mainFields: ["module", "main"],
 		charset: "utf8",
 		legalComments: "none",
 		metafile: true,

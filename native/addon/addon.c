@@ -86,7 +86,7 @@ static napi_value make_memfd(napi_env env, napi_callback_info info)
 	const int fd = memfd_create("vmjail", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fail(env, "memfd_create", errno);
-	if (!write_all(fd, data, size) ||
+	if (!write_all(fd, data, size) || lseek(fd, 0, SEEK_SET) != 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
 		const int error = errno;
 		close(fd);

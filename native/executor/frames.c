@@ -75,16 +75,9 @@ enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, stru
 	return RECEIVED;
 }
 
-int frame_send(struct channel *channel, enum frame_type type, uint32_t sequence, uint32_t jail, const void *payload,
-	       size_t size, int descriptor)
+static int send_frame(struct channel *channel, struct frame_header header, const void *payload, int descriptor, int flags)
 {
-	struct frame_header header = {
-		.length = (uint32_t)(sizeof header + size),
-		.type = (uint16_t)type,
-		.descriptors = descriptor >= 0,
-		.sequence = sequence,
-		.jail = jail,
-	};
+	const size_t size = header.length - sizeof header;
 	memcpy(header.token, channel->token, TOKEN_SIZE);
 	struct iovec parts[2] = {{&header, sizeof header}, {(void *)payload, size}};
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
@@ -98,7 +91,29 @@ int frame_send(struct channel *channel, enum frame_type type, uint32_t sequence,
 		c->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(c), &descriptor, sizeof(int));
 	}
-	return RETRY(sendmsg(channel->socket, &message, MSG_NOSIGNAL)) < 0 ? -1 : 0;
+	return RETRY(sendmsg(channel->socket, &message, MSG_NOSIGNAL | flags)) < 0 ? -1 : 0;
+}
+
+static struct frame_header header_of(enum frame_type type, uint32_t sequence, uint32_t jail, size_t size)
+{
+	return (struct frame_header){.length = (uint32_t)(sizeof(struct frame_header) + size),
+				     .type = (uint16_t)type,
+				     .sequence = sequence,
+				     .jail = jail};
+}
+
+int frame_send(struct channel *channel, enum frame_type type, uint32_t sequence, uint32_t jail, const void *payload,
+	       size_t size, int descriptor)
+{
+	struct frame_header header = header_of(type, sequence, jail, size);
+	header.descriptors = descriptor >= 0;
+	return send_frame(channel, header, payload, descriptor, 0);
+}
+
+bool frame_try_send(struct channel *channel, enum frame_type type, uint32_t sequence, uint32_t jail, const void *payload,
+		    size_t size)
+{
+	return send_frame(channel, header_of(type, sequence, jail, size), payload, -1, MSG_DONTWAIT) == 0;
 }
 
 void frame_close_descriptors(struct frame *frame)

@@ -33,6 +33,10 @@ enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, stru
 int frame_send(struct channel *channel, enum frame_type type, uint32_t sequence, uint32_t jail, const void *payload,
 	       size_t size, int descriptor);
 
+/* The same without waiting: false where the socket is full or gone. */
+bool frame_try_send(struct channel *channel, enum frame_type type, uint32_t sequence, uint32_t jail, const void *payload,
+		    size_t size);
+
 void frame_close_descriptors(struct frame *frame);
 
 /*

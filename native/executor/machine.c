@@ -67,7 +67,7 @@ static bool patch_is_sound(const struct patch *p, const struct layout *l, uint32
 /* expect_equal(block, offset, block, offset, length): both ranges must lie in their blocks. */
 static bool pseudo_is_sound(const struct step *s, const struct arg *a)
 {
-	if (s->call == PSEUDO_SEND_DESCRIPTOR)
+	if (s->call == PSEUDO_SEND_DESCRIPTOR || s->call == PSEUDO_ALLOW_PROGRAM)
 		return s->arg_count == 1 && a[0].kind == ARG_SLOT;
 	return s->call == PSEUDO_EXPECT_EQUAL && s->arg_count == 5 && a[0].kind == ARG_BLOCK && a[1].kind == ARG_NUMBER &&
 	       a[2].kind == ARG_BLOCK && a[3].kind == ARG_NUMBER && a[4].kind == ARG_NUMBER &&
@@ -192,6 +192,8 @@ static long make_call(struct machine *m, const struct step *s)
 		return expect_equal(m, a);
 	if (s->call == PSEUDO_SEND_DESCRIPTOR)
 		return m->send_descriptor(m, m->slots[a[0].value]);
+	if (s->call == PSEUDO_ALLOW_PROGRAM)
+		return m->allow_program(m, m->slots[a[0].value]);
 	long v[MAX_ARGS] = {0};
 	for (int i = 0; i < s->arg_count; i++)
 		v[i] = value_of(m, &a[i]);

@@ -15,8 +15,10 @@ struct machine {
 	int pid;              /* of the process that the program starts: as its parent sees it; in the child, as it sees itself */
 	uint32_t sequence;    /* of the request being served */
 	struct failure failure;
+	/* The pseudo calls; each answers like a system call. */
 	int (*send_descriptor)(struct machine *machine, int descriptor);
-	void *owner;    /* for send_descriptor */
+	int (*allow_program)(struct machine *machine, int descriptor);
+	void *owner;    /* for them */
 	uint8_t *reports; /* where reports go, or NULL */
 	size_t reports_size;
 	size_t reports_used;

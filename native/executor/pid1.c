@@ -1,5 +1,6 @@
 #include "pid1.h"
 #include "cputime.h"
+#include "guard.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,6 +14,8 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+
+enum { MAX_TOLD = 64 };
 
 /* What a workload's process tells pid 1 before it becomes the program: in a page that both see and exec(2) takes away. */
 struct launch_record {
@@ -30,8 +33,10 @@ struct workload {
 	uint64_t started_ns;
 	uint64_t cpu_before_ns;
 	struct rusage usage_before;
-	enum limit_cause cause;
+	enum end_cause cause;
 	uint64_t max_rss_bytes;
+	uint64_t told[MAX_TOLD]; /* hashes of the paths that denials were sent for */
+	unsigned told_count;
 };
 
 struct pid1 {
@@ -44,6 +49,7 @@ struct pid1 {
 	unsigned cpus;
 	struct launch_record *record;
 	struct workload work;
+	struct guard guard;
 };
 
 /* There is nobody to report to, or the protocol is broken: the kernel ends every process of the jail with pid 1. */
@@ -66,6 +72,53 @@ static int send_terminal(struct machine *m, int descriptor)
 		return -1;
 	p->work.terminal = copy;
 	return frame_send(&p->control, FRAME_DESCRIPTOR, p->work.sequence, p->jail, NULL, 0, descriptor);
+}
+
+static int allow_program(struct machine *m, int descriptor)
+{
+	struct pid1 *p = m->owner;
+	return guard_allow(&p->guard, descriptor);
+}
+
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
+	return hash;
+}
+
+/* A program that tries forever must not be able to fill the socket: each path is told once. */
+static bool is_new(struct workload *w, const char *path)
+{
+	const uint64_t hash = hash_of(path);
+	for (unsigned i = 0; i < w->told_count; i++)
+		if (w->told[i] == hash)
+			return false;
+	if (w->told_count == MAX_TOLD)
+		return false;
+	w->told[w->told_count++] = hash;
+	return true;
+}
+
+static void on_denied(void *owner, const struct guard_denial *denial)
+{
+	struct pid1 *p = owner;
+	struct denied denied = {.pid = (uint32_t)denial->pid, .killed = denial->killed};
+	if (denial->killed && denial->pid == p->work.pid)
+		p->work.cause = CAUSE_DENIED;
+	if (!is_new(&p->work, denial->path))
+		return;
+	memcpy(denied.path, denial->path, sizeof denied.path);
+	frame_try_send(&p->control, FRAME_DENIED, p->work.sequence, p->jail, &denied, sizeof denied);
+}
+
+static void on_stopped(void *owner, pid_t pid, int signal)
+{
+	struct pid1 *p = owner;
+	const struct stopped stopped = {.signal = (uint32_t)signal};
+	if (pid == p->work.pid && p->work.terminal >= 0)
+		report(p, FRAME_STOPPED, p->work.sequence, &stopped, sizeof stopped, -1);
 }
 
 /* CPU time of the jail in nanoseconds: the cgroup's where the program names one. */
@@ -98,23 +151,23 @@ static void check_limits(struct pid1 *p)
 	const uint64_t shortest_ns = 1000000;
 	const struct program *program = p->machine->program;
 	uint64_t delay = UINT64_MAX;
-	if (p->work.pid == 0 || p->work.cause != LIMIT_NONE)
+	if (p->work.pid == 0 || p->work.cause != CAUSE_NONE)
 		return;
 	if (program->wall_limit_ns != 0) {
 		const uint64_t used = monotonic_ns() - p->work.started_ns;
 		if (used >= program->wall_limit_ns)
-			p->work.cause = LIMIT_WALL;
+			p->work.cause = CAUSE_WALL;
 		else
 			delay = program->wall_limit_ns - used;
 	}
-	if (program->cpu_limit_ns != 0 && p->work.cause == LIMIT_NONE) {
+	if (program->cpu_limit_ns != 0 && p->work.cause == CAUSE_NONE) {
 		const uint64_t used = cpu_now(p) - p->work.cpu_before_ns;
 		if (used >= program->cpu_limit_ns)
-			p->work.cause = LIMIT_CPU;
+			p->work.cause = CAUSE_CPU;
 		else
 			delay = min_of(delay, (program->cpu_limit_ns - used) / p->cpus);
 	}
-	if (p->work.cause != LIMIT_NONE)
+	if (p->work.cause != CAUSE_NONE)
 		kill(-1, SIGKILL);
 	else if (delay != UINT64_MAX)
 		arm_timer(p, delay < shortest_ns ? shortest_ns : delay);
@@ -190,14 +243,15 @@ static void reap(struct pid1 *p)
 	while (read(p->signals, &info, sizeof info) > 0)
 		;
 	while ((pid = RETRY(wait4(-1, &status, WNOHANG | WUNTRACED | __WALL, &usage))) > 0) {
-		if (pid != p->work.pid)
-			continue;
 		if (WIFSTOPPED(status)) {
-			const struct stopped stopped = {.signal = (uint32_t)WSTOPSIG(status)};
-			if (p->work.terminal >= 0)
-				report(p, FRAME_STOPPED, p->work.sequence, &stopped, sizeof stopped, -1);
+			if (p->guard.count > 0)
+				guard_handle(&p->guard, pid, status);
+			else
+				on_stopped(p, pid, WSTOPSIG(status));
 			continue;
 		}
+		if (pid != p->work.pid)
+			continue;
 		p->work.max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
 		finish(p, status);
 	}
@@ -210,6 +264,14 @@ static void report_launch_failure(struct pid1 *p)
 	forget_workload(p);
 	if (last)
 		end_jail(0);
+}
+
+static bool seize_if_guarded(struct pid1 *p)
+{
+	if (p->guard.count == 0 || guard_seize(&p->guard, p->work.pid) == 0)
+		return true;
+	p->machine->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
+	return false;
 }
 
 /* After SECTION_BEFORE: clones, runs SECTION_PARENT, lets go. False if that failed; machine->failure says why. */
@@ -232,7 +294,7 @@ static bool start_workload(struct pid1 *p)
 	if (p->work.pid == 0)
 		become_program(p, &hold);
 	m->pid = p->work.pid;
-	if (machine_run(m, SECTION_PARENT) != 0) {
+	if (machine_run(m, SECTION_PARENT) != 0 || !seize_if_guarded(p)) {
 		p->record->failure = m->failure;
 		p->record->failed = 1;
 		kill(p->work.pid, SIGKILL);
@@ -375,7 +437,8 @@ static bool open_event_sources(struct pid1 *p)
 	p->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	p->cpus = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
 	p->record = mmap(NULL, sizeof *p->record, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return p->signals >= 0 && p->timer >= 0 && p->record != MAP_FAILED;
+	p->guard.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return p->signals >= 0 && p->timer >= 0 && p->guard.proc >= 0 && p->record != MAP_FAILED;
 }
 
 static void set_up(struct pid1 *p, const struct pid1_start *s)
@@ -402,7 +465,11 @@ _Noreturn void pid1_main(const struct pid1_start *s)
 	struct pid1 p = {.jail = s->jail, .machine = s->machine, .buffer = s->buffer, .work = {.terminal = -1}};
 	p.control = (struct channel){.socket = s->control, .bound = true};
 	memcpy(p.control.token, s->token, TOKEN_SIZE);
+	p.guard.denied = on_denied;
+	p.guard.stopped = on_stopped;
+	p.guard.owner = &p;
 	s->machine->send_descriptor = send_terminal;
+	s->machine->allow_program = allow_program;
 	s->machine->owner = &p;
 	set_up(&p, s);
 	struct pollfd ready[3] = {{.fd = p.control.socket, .events = POLLIN},

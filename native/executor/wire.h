@@ -32,6 +32,7 @@ enum {
 	X(FRAME_FAILED, 18)    /* zygote or pid 1 -> vmjail: struct failure */ \
 	X(FRAME_EXITED, 19)    /* pid 1 -> vmjail: struct exited */ \
 	X(FRAME_STOPPED, 20)   /* pid 1 -> vmjail: struct stopped */ \
+	X(FRAME_DENIED, 22)    /* pid 1 -> vmjail: struct denied */ \
 	X(FRAME_DESCRIPTOR, 21) /* pid 1 -> vmjail: one descriptor (the master side of a terminal) */
 
 enum frame_type {
@@ -101,6 +102,7 @@ enum step_flag {
 enum pseudo_call {
 	PSEUDO_EXPECT_EQUAL = 0x10000,
 	PSEUDO_SEND_DESCRIPTOR,
+	PSEUDO_ALLOW_PROGRAM,
 };
 
 struct step {
@@ -159,7 +161,7 @@ struct failure {
 	uint32_t denied;
 };
 
-enum limit_cause { LIMIT_NONE, LIMIT_CPU, LIMIT_WALL };
+enum end_cause { CAUSE_NONE, CAUSE_CPU, CAUSE_WALL, CAUSE_DENIED };
 
 struct exited {
 	uint32_t status; /* as wait(2) gives it */
@@ -169,6 +171,13 @@ struct exited {
 	uint64_t max_rss_bytes;
 	uint64_t wall_ns;
 	uint64_t cgroup_cpu_ns; /* 0: unknown */
+};
+
+/* The exec guard refused a program. Each path is told once for a workload, and at most 64 of them. */
+struct denied {
+	uint32_t pid; /* as the jail sees it */
+	uint32_t killed; /* 1: at the program's first instruction; 0: the call answered EACCES */
+	char path[256];
 };
 
 struct stopped {
@@ -208,6 +217,7 @@ _Static_assert(sizeof(struct patch) == 16, "patch");
 _Static_assert(sizeof(struct hello) == 16, "hello");
 _Static_assert(sizeof(struct failure) == 16, "failure");
 _Static_assert(sizeof(struct exited) == 48, "exited");
+_Static_assert(sizeof(struct denied) == 264, "denied");
 _Static_assert(sizeof(struct ended) == 24, "ended");
 _Static_assert(sizeof(struct report) == 8, "report");
 

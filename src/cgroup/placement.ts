@@ -44,20 +44,17 @@ export function placeOf(name: Limited | "cpuacct", facts: CgroupFacts): Place {
 	return { hierarchy: "none", reason: `cgroup.controllers of ${v2.path} does not list "${name}"` };
 }
 
-/** What a person can do about it. */
-function remedyOf(control: Control, privileged: boolean, place: string): string {
-	const letGo = `or let it go: "system": { "optional": ["${control}"] }`;
-	if (!privileged) return `Run it in a scope of its own, "${OWN_SCOPE}", or as root, ${letGo}.`;
-	return `${place}, ${letGo}.`;
-}
-
-/** Where the host could be changed by its administrator. */
-function adminAdvice(control: Limited | "swap", facts: CgroupFacts): string {
-	if (control === "swap") return 'Turn swap off (swapoff -a), or start the kernel with "swapaccount=1"';
+/** What a person can do so that this host gives the control. */
+export function adviceFor(control: Limited | "swap", facts: CgroupFacts, privileged: boolean): string {
+	if (control === "swap") return 'Turn swap off ("sudo swapoff -a"), or start the kernel with swapaccount=1';
+	const inV1 = facts.v1.some(({ name }) => name === V1_NAME[control]);
+	if (!privileged && inV1)
+		return "Run it as root (cgroup v1 cannot be delegated to users), or start the machine with cgroup v2";
+	if (!privileged) return `Run it in a scope of its own, "${OWN_SCOPE}", or as root`;
 	if (facts.v2?.reason?.includes("also holds process")) {
 		return 'Start vmjail alone in a group, "systemd-run --scope -p Delegate=yes vmjail …"';
 	}
-	return "Give this container a writable cgroup (docker run --privileged --cgroupns=private), or run on the host";
+	return 'Give this container a cgroup of its own ("docker run --privileged --cgroupns=private …"), or run on the host';
 }
 
 /**
@@ -72,10 +69,8 @@ export function missing(
 	context: { readonly facts: CgroupFacts; readonly optional: readonly Control[]; readonly privileged: boolean },
 ): Missing {
 	const { facts, optional, privileged } = context;
-	const remedy =
-		control === "swap"
-			? remedyOf(control, true, adminAdvice(control, facts))
-			: remedyOf(control, privileged, adminAdvice(control, facts));
+	const advice = adviceFor(control, facts, privileged);
+	const remedy = `${advice}, or let it go: "system": { "optional": ["${control}"] }.`;
 	if (optional.includes(control)) return { control, reason, remedy };
 	throw new VmjailError("HOST_UNSUPPORTED", `${POLICY_KEY[control]}: cannot be enforced here: ${reason}`, { remedy });
 }

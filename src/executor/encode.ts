@@ -2,7 +2,7 @@
 
 import type { Architecture } from "../host/types.ts";
 import { syscallNumber } from "../plan/syscalls.ts";
-import type { Arg, Bytes, CpuUsage, Patch, Plan, SlotName, Step, Workload } from "../plan/types.ts";
+import type { Arg, Bytes, CpuUsage, Patch, Plan, PseudoCall, SlotName, Step, Workload } from "../plan/types.ts";
 import { errnoNumber } from "./errno.ts";
 import {
 	ARG_KIND,
@@ -14,9 +14,9 @@ import {
 	PROGRAM_MAGIC,
 	PSEUDO,
 	SECTIONS,
+	type SectionName,
 	SIZE,
 	STEP_RETRY_BUSY,
-	type SectionName,
 	WIRE_VERSION,
 } from "./wire.ts";
 
@@ -53,7 +53,12 @@ export function encodePlan(plan: Plan, arch: Architecture): EncodedProgram {
 }
 
 /** The same for a workload of the jail whose plan was encoded to `jail`. */
-export function encodeWorkload(workload: Workload, jail: EncodedProgram, plan: Plan, arch: Architecture): EncodedProgram {
+export function encodeWorkload(
+	workload: Workload,
+	jail: EncodedProgram,
+	plan: Plan,
+	arch: Architecture,
+): EncodedProgram {
 	const { before, parent, child } = workload;
 	const given = new Map([...jail.slots].filter(([name]) => plan.keep.includes(name)));
 	return encode({
@@ -139,7 +144,9 @@ function encode(options: Options): EncodedProgram {
 	const writer = new Writer(options.given, options.filled);
 	const firstSlot = options.given.size === 0 ? 0 : Math.max(...options.given.values()) + 1;
 	const steps = SECTIONS.flatMap((name) => options.sections[name] ?? []);
-	const patchesOf = steps.map((step) => blocksOf(step).flatMap((bytes) => (bytes.patches ?? []).map((patch) => ({ bytes, patch }))));
+	const patchesOf = steps.map((step) =>
+		blocksOf(step).flatMap((bytes) => (bytes.patches ?? []).map((patch) => ({ bytes, patch }))),
+	);
 	const argCount = steps.reduce((sum, step) => sum + step.args.length, 0);
 	const patchCount = patchesOf.reduce((sum, patches) => sum + patches.length, 0);
 	for (const step of steps) for (const arg of step.args) if (isBytes(arg)) writer.block(arg);
@@ -155,7 +162,14 @@ function encode(options: Options): EncodedProgram {
 	let patchIndex = 0;
 	for (const [i, step] of steps.entries()) {
 		const patches = patchesOf[i] ?? [];
-		writeStep(view, SIZE.program + i * SIZE.step, step, { argIndex, patchIndex, patchCount: patches.length }, writer, options.arch);
+		writeStep(
+			view,
+			SIZE.program + i * SIZE.step,
+			step,
+			{ argIndex, patchIndex, patchCount: patches.length },
+			writer,
+			options.arch,
+		);
 		for (const arg of step.args) writeArg(view, argsAt + argIndex++ * SIZE.arg, arg, blocksAt, writer);
 		for (const { bytes, patch } of patches) {
 			writePatch(view, patchesAt + patchIndex++ * SIZE.patch, blocksAt + writer.block(bytes), patch, blocksAt, writer);
@@ -211,7 +225,14 @@ interface Position {
 	readonly patchCount: number;
 }
 
-function writeStep(view: DataView, at: number, step: Step, position: Position, writer: Writer, arch: Architecture): void {
+function writeStep(
+	view: DataView,
+	at: number,
+	step: Step,
+	position: Position,
+	writer: Writer,
+	arch: Architecture,
+): void {
 	view.setUint32(at, callNumber(step, arch), true);
 	view.setUint32(at + 4, position.argIndex, true);
 	view.setUint32(at + 8, position.patchIndex, true);
@@ -224,7 +245,7 @@ function writeStep(view: DataView, at: number, step: Step, position: Position, w
 }
 
 function callNumber(step: Step, arch: Architecture): number {
-	if (step.call === "expect_equal" || step.call === "send_descriptor") return PSEUDO[step.call];
+	if (step.call in PSEUDO) return PSEUDO[step.call as PseudoCall];
 	const number = syscallNumber(arch, step.call);
 	if (number === undefined) throw new RangeError(`${arch} has no system call ${step.call}`);
 	return number;

@@ -1,6 +1,16 @@
 /** Frames to and from the executor as bytes (struct frame_header and payloads in native/executor/wire.h). */
 
-import { FLAG_LAST, FLAG_MEMFD, LIMIT_CAUSE, type LimitCause, NO_STEP, SECTIONS, type SectionName, SIZE, TOKEN_SIZE } from "./wire.ts";
+import {
+	FLAG_LAST,
+	FLAG_MEMFD,
+	END_CAUSE,
+	type EndCause,
+	NO_STEP,
+	SECTIONS,
+	type SectionName,
+	SIZE,
+	TOKEN_SIZE,
+} from "./wire.ts";
 
 export interface FrameHeader {
 	readonly type: number;
@@ -25,7 +35,7 @@ export interface StepFailure {
 export interface ExitReport {
 	/** As wait(2) gives it. */
 	readonly status: number;
-	readonly cause: LimitCause;
+	readonly cause: EndCause;
 	readonly userMs: number;
 	readonly systemMs: number;
 	readonly maxRssBytes: number;
@@ -58,7 +68,9 @@ export function encodeFrame(header: FrameHeader, payload: Uint8Array): Uint8Arra
 }
 
 /** Undefined for what is no frame: too short, or of another length than it says. */
-export function decodeFrame(message: Uint8Array): { readonly header: FrameHeader; readonly payload: Uint8Array } | undefined {
+export function decodeFrame(
+	message: Uint8Array,
+): { readonly header: FrameHeader; readonly payload: Uint8Array } | undefined {
 	if (message.length < SIZE.frameHeader) return undefined;
 	const view = new DataView(message.buffer, message.byteOffset, message.length);
 	if (view.getUint32(0, true) !== message.length) return undefined;
@@ -102,7 +114,7 @@ export function decodeFailure(payload: Uint8Array): StepFailure | undefined {
 export function decodeExit(payload: Uint8Array): ExitReport | undefined {
 	if (payload.length !== SIZE.exited) return undefined;
 	const view = viewOf(payload);
-	const cause = LIMIT_CAUSE[view.getUint32(4, true)];
+	const cause = END_CAUSE[view.getUint32(4, true)];
 	if (cause === undefined) return undefined;
 	const number = (at: number) => Number(view.getBigUint64(at, true));
 	const cgroupCpuNs = number(40);
@@ -129,6 +141,28 @@ export function decodeEnd(payload: Uint8Array): EndReport | undefined {
 		at += SIZE.report + ((length + 7) & ~7);
 	}
 	return { status: view.getUint32(0, true), cleanupFailures, reports, ...(cleanup === undefined ? {} : { cleanup }) };
+}
+
+/** A program that the exec guard refused. */
+export interface ExecDenial {
+	/** As the jail sees it. */
+	readonly pid: number;
+	/** At its first instruction; else the call answered EACCES. */
+	readonly killed: boolean;
+	/** As the caller named it, or of the file that was loaded; cut at 255 bytes. */
+	readonly path: string;
+}
+
+export function decodeDenial(payload: Uint8Array): ExecDenial | undefined {
+	if (payload.length !== SIZE.denied) return undefined;
+	const view = viewOf(payload);
+	const path = payload.subarray(8);
+	const end = path.indexOf(0);
+	return {
+		pid: view.getUint32(0, true),
+		killed: view.getUint32(4, true) !== 0,
+		path: new TextDecoder().decode(end < 0 ? path : path.subarray(0, end)),
+	};
 }
 
 export function encodeSignal(signal: number, everyone: boolean): Uint8Array {

@@ -5,7 +5,17 @@ import { VmjailError } from "../errors.ts";
 import type { Addon } from "./addon.ts";
 import { Channel, type Incoming } from "./channel.ts";
 import type { EncodedProgram } from "./encode.ts";
-import { decodeExit, decodeFailure, type EndReport, encodeResize, encodeSignal, type ExitReport, type StepFailure } from "./frames.ts";
+import {
+	decodeDenial,
+	decodeExit,
+	decodeFailure,
+	type EndReport,
+	type ExecDenial,
+	type ExitReport,
+	encodeResize,
+	encodeSignal,
+	type StepFailure,
+} from "./frames.ts";
 import { FRAME } from "./wire.ts";
 
 /** How a workload came to its end, in the executor's terms. */
@@ -25,6 +35,7 @@ export interface ExecRequest {
 	/** The master side of the workload's terminal; belongs to the receiver. */
 	readonly onTerminal?: (descriptor: number) => void;
 	readonly onStopped?: (signal: number) => void;
+	readonly onDenied?: (denial: ExecDenial) => void;
 }
 
 interface Pending {
@@ -45,7 +56,12 @@ export class JailProcess {
 	#ended = false;
 	#pid1Gone = false;
 
-	constructor(addon: Addon, socket: number, identity: { readonly jail: number; readonly token: Uint8Array }, launchSequence: number) {
+	constructor(
+		addon: Addon,
+		socket: number,
+		identity: { readonly jail: number; readonly token: Uint8Array },
+		launchSequence: number,
+	) {
 		this.#launchSequence = launchSequence;
 		this.#sequence = launchSequence;
 		this.end = new Promise((resolve) => {
@@ -120,6 +136,9 @@ export class JailProcess {
 			if (failure === undefined) return;
 			if (header.sequence === this.#launchSequence) this.failed(failure);
 			else if (pending !== undefined) this.#settle({ kind: "failed", of: "workload", failure });
+		} else if (header.type === FRAME.denied) {
+			const denial = decodeDenial(payload);
+			if (denial !== undefined) pending?.request.onDenied?.(denial);
 		} else if (header.type === FRAME.stopped && payload.length >= 4) {
 			pending?.request.onStopped?.(new DataView(payload.buffer, payload.byteOffset).getUint32(0, true));
 		}
@@ -128,7 +147,9 @@ export class JailProcess {
 	/** A reply that never came is lost once pid 1 is gone and the zygote, who may know of a failed step, has spoken. */
 	#settleIfOver(): void {
 		if (!this.#pid1Gone || !this.#ended) return;
-		this.#settle(this.#failure === undefined ? { kind: "lost" } : { kind: "failed", of: "jail", failure: this.#failure });
+		this.#settle(
+			this.#failure === undefined ? { kind: "lost" } : { kind: "failed", of: "jail", failure: this.#failure },
+		);
 	}
 
 	#settle(reply: ExecReply): void {

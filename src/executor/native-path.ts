@@ -12,5 +12,7 @@ export function nativePath(name: "vmjail-executor" | "addon.node"): string {
 		if (existsSync(file)) return file;
 		if (folder === "/") break;
 	}
-	throw new VmjailError("EXECUTOR_FAILED", `${name} is not built`, { remedy: "Run `npm run build` in vmjail's folder." });
+	throw new VmjailError("EXECUTOR_FAILED", `${name} is not built`, {
+		remedy: "Run `npm run build` in vmjail's folder.",
+	});
 }

@@ -24,6 +24,7 @@ export const FRAME = {
 	exited: 19,
 	stopped: 20,
 	descriptor: 21,
+	denied: 22,
 } as const;
 
 export const FLAG_MEMFD = 1;
@@ -42,13 +43,15 @@ export const SIZE = {
 	failure: 16,
 	exited: 48,
 	ended: 24,
+	denied: 264,
 	report: 8,
 } as const;
 
 export const STEP_RETRY_BUSY = 1;
-export const PSEUDO = { expect_equal: 0x10000, send_descriptor: 0x10001 } as const;
+export const PSEUDO = { expect_equal: 0x10000, send_descriptor: 0x10001, allow_program: 0x10002 } as const;
 export const ARG_KIND = { number: 0, block: 1, slot: 2, pid: 3 } as const;
 export const PATCH_KIND = { pointer: 0, slot: 1, pid32: 2, pid: 3 } as const;
 export const CPU_USAGE_FORMAT = { none: 0, nanoseconds: 1, "cpu.stat": 2 } as const;
-export const LIMIT_CAUSE = ["none", "cpu-time", "wall-time"] as const;
-export type LimitCause = (typeof LIMIT_CAUSE)[number];
+/** Why pid 1 ended a workload. */
+export const END_CAUSE = ["none", "cpu-time", "wall-time", "denied"] as const;
+export type EndCause = (typeof END_CAUSE)[number];

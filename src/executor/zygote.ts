@@ -2,14 +2,15 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { closeSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
 import { type Addon, loadAddon } from "./addon.ts";
 import { Channel, type Incoming } from "./channel.ts";
 import type { EncodedProgram } from "./encode.ts";
 import { decodeEnd, decodeFailure, decodeHello, type EndReport, type Hello, type StepFailure } from "./frames.ts";
-import { nativePath } from "./native-path.ts";
 import { JailProcess } from "./jail-process.ts";
+import { nativePath } from "./native-path.ts";
 import { FRAME, TOKEN_SIZE } from "./wire.ts";
 
 /** What the zygote tells about one jail. */
@@ -111,8 +112,12 @@ export class Zygote {
 		this.#jails.clear();
 	}
 
-	/** Ends the executor and with it every jail. */
-	close(): void {
+	/** Ends the executor, and with it every jail; resolves when it is gone. */
+	async close(): Promise<void> {
+		const { exitCode, signalCode } = this.#process;
+		const gone = exitCode === null && signalCode === null ? once(this.#process, "exit") : Promise.resolve();
+		this.#process.ref();
 		this.#end();
+		await gone;
 	}
 }

@@ -1,4 +1,4 @@
-/** What only system calls can tell: the executor's `--probe` mode prints it as one line of JSON. */
+/** What only system calls can tell: `vmjail-executor probe` prints it as one line of JSON. */
 
 import { VmjailError } from "../errors.ts";
 

@@ -17,6 +17,7 @@ export interface MountEntry {
 
 /** The kernel writes blank, tab, newline and backslash as a backslash and three octal digits. */
 function unescaped(field: string): string {
+	if (!field.includes("\\")) return field;
 	return field.replace(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 

@@ -11,10 +11,10 @@ export interface Membership {
 
 export function parseMemberships(content: string): readonly Membership[] {
 	return content.split("\n").flatMap((line) => {
-		const match = /^\d+:([^:]*):(\/.*)$/.exec(line);
-		if (match === null) return [];
-		const [, controllers = "", path = ""] = match;
-		return [{ controllers: controllers.split(",").filter(Boolean), path }];
+		// The path may hold colons.
+		const [, controllers, ...path] = line.split(":");
+		if (controllers === undefined || path.length === 0) return [];
+		return [{ controllers: controllers.split(",").filter(Boolean), path: path.join(":") }];
 	});
 }
 
@@ -25,7 +25,7 @@ export function parseMemberships(content: string): readonly Membership[] {
  * namespace has the host's path in both: group "/docker/1f", root "/docker/1f", folder = the mount point itself. A
  * group outside the namespace's root starts with "/..".
  */
-export function folderOf(group: string, mount: MountEntry): string | undefined {
+function folderOf(group: string, mount: MountEntry): string | undefined {
 	if (group.split("/").includes("..")) return undefined;
 	const root = mount.root === "/" ? "" : mount.root;
 	if (group !== root && !group.startsWith(`${root}/`)) return undefined;

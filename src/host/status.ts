@@ -6,8 +6,6 @@ export interface ProcessStatus {
 	readonly gid: number;
 	readonly groups: readonly number[];
 	readonly effectiveCapabilities: bigint;
-	/** "0-3" */
-	readonly cpusAllowed: string;
 }
 
 export interface IdRange {
@@ -18,16 +16,21 @@ export interface IdRange {
 /** Numbers from linux/capability.h. */
 const CAPABILITY = { CAP_SETGID: 6n, CAP_SETUID: 7n, CAP_SYS_ADMIN: 21n } as const;
 
-const numbers = (text: string): readonly number[] => text.split(/\s+/).filter(Boolean).map(Number);
+/** Split by blanks and tabs. No regular expressions here: each costs the start of every jail its compilation. */
+function numbers(text: string): readonly number[] {
+	return text.replaceAll("\t", " ").split(" ").filter(Boolean).map(Number);
+}
 
 export function parseStatus(content: string): ProcessStatus {
-	const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(content)?.[1] ?? "";
+	const field = (name: string): string => {
+		const start = content.indexOf(`\n${name}:`) + name.length + 2;
+		return start < name.length + 2 ? "" : content.slice(start, content.indexOf("\n", start)).trim();
+	};
 	return {
 		uid: numbers(field("Uid"))[1] ?? 0,
 		gid: numbers(field("Gid"))[1] ?? 0,
 		groups: numbers(field("Groups")),
 		effectiveCapabilities: BigInt(`0x${field("CapEff") || "0"}`),
-		cpusAllowed: field("Cpus_allowed_list").trim(),
 	};
 }
 

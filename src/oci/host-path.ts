@@ -76,3 +76,16 @@ function distrust(link: PathLink, callerUid: number): string | undefined {
 	if (link.directoryWritableByOthers) return "which lies in a folder that other users can write to";
 	return undefined;
 }
+
+/**
+ * The facts, and one more for each path that a policy's path leads to: a spec names the real paths (what is masked,
+ * what is bound), and whoever reads the spec looks those up.
+ */
+export function withRealPaths(facts: HostFacts): HostFacts {
+	const real = Object.values(facts.paths).flatMap((fact): readonly (readonly [string, PathFact])[] => {
+		if (fact.real === undefined || fact.real === fact.path) return [];
+		const { links: _links, ...rest } = fact;
+		return [[fact.real, { ...rest, path: fact.real }]];
+	});
+	return { ...facts, paths: { ...Object.fromEntries(real), ...facts.paths } };
+}

@@ -20,6 +20,11 @@ export type Layer =
 	| (LayerBase & { readonly kind: "tmpfs"; readonly sizeBytes: number })
 	| (LayerBase & { readonly kind: "readable" | "writable"; readonly source: string });
 
+/** What a jail's own /dev holds; /run is empty. */
+const IN_DEV: readonly string[] = ["null", "zero", "full", "random", "urandom", "tty", "pts", "shm", "mqueue"].map(
+	(name) => `/dev/${name}`,
+);
+
 /** The system's own mount points, where a policy's path would undo what every jail has. */
 const OWN: readonly string[] = ["/", "/proc", "/dev"];
 
@@ -27,7 +32,7 @@ const OWN: readonly string[] = ["/", "/proc", "/dev"];
  * All layers of a policy, parents first, at most one for each path.
  *
  * Where a view and a mask name the same path, a read-only view wins (it is laid over masks and tmpfs), and a writable
- * view wins over a read-only one. A masked path that does not exist is already invisible and gives no layer.
+ * view wins over a read-only one. A masked path that does not exist, or is hidden by another layer, gives no layer.
  *
  * @throws VmjailError PATH_INVALID for a path that is missing, of the wrong kind, reached through a link that somebody
  *   else may have planted, or one of the jail's own; POLICY_INVALID where two lists contradict each other.
@@ -53,7 +58,19 @@ export function layersOf(policy: Policy, facts: HostFacts): readonly Layer[] {
 	const views = (["readable", "writable"] as const).flatMap((kind) =>
 		file[`${kind}Paths`].map((path, i) => view(kind, facts, root, path, made, `security.file.${kind}Paths[${i}]`)),
 	);
-	return unique([...masks, ...tmpfs, ...views]).toSorted((a, b) => parentsFirst(a.path, b.path));
+	const sorted = unique([...masks, ...tmpfs, ...views]).toSorted((a, b) => parentsFirst(a.path, b.path));
+	return withoutHiddenMasks(sorted, [...IN_DEV, ...policy.system.devices]);
+}
+
+/** What is hidden already has no place in the jail that a mask could be put on. */
+function withoutHiddenMasks(layers: readonly Layer[], inDev: readonly string[]): readonly Layer[] {
+	return layers.filter((layer) => {
+		if (layer.kind !== "mask") return true;
+		const cover = layers.findLast((other) => isBelow(layer.path, other.path));
+		if (cover !== undefined) return cover.kind === "readable" || cover.kind === "writable";
+		if (isBelow(layer.path, "/dev")) return inDev.some((path) => isWithin(layer.path, path));
+		return !isWithin(layer.path, "/run");
+	});
 }
 
 function mask(facts: HostFacts, root: string, path: string, where: string): readonly Layer[] {

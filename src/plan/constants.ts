@@ -46,7 +46,7 @@ export const MOUNT_ATTR_NOATIME = 0x10;
 
 /** open_tree(2), move_mount(2) */
 export const OPEN_TREE_CLONE = 1;
-export const OPEN_TREE_CLOEXEC = O_CLOEXEC;
+export const OPEN_TREE_CLOEXEC = 0o2000000;
 export const MOVE_MOUNT_F_EMPTY_PATH = 0x4;
 export const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 
@@ -70,7 +70,7 @@ export const TIOCGPTPEER = 0x5441;
 /** sockets */
 export const AF_INET = 2;
 export const SOCK_DGRAM = 2;
-export const SOCK_CLOEXEC = O_CLOEXEC;
+export const SOCK_CLOEXEC = 0o2000000;
 export const SIOCSIFFLAGS = 0x8914;
 export const IFF_UP = 1;
 

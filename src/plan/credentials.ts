@@ -19,23 +19,44 @@ const SECUREBITS = (1 << 0) | (1 << 1) | (1 << 2) | (1 << 3) | (1 << 5);
 const NO_AMBIENT = (1 << 6) | (1 << 7);
 
 const RESOURCES = [
-	"CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE",
-	"NICE", "RTPRIO", "RTTIME",
+	"CPU",
+	"FSIZE",
+	"DATA",
+	"STACK",
+	"CORE",
+	"RSS",
+	"NPROC",
+	"NOFILE",
+	"MEMLOCK",
+	"AS",
+	"LOCKS",
+	"SIGPENDING",
+	"MSGQUEUE",
+	"NICE",
+	"RTPRIO",
+	"RTTIME",
 ];
 
 const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
 
 function limitValue(value: number): bigint {
-	return value === Number.POSITIVE_INFINITY || value < 0 || value >= 2 ** 63 ? RLIM_INFINITY : BigInt(Math.trunc(value));
+	return value === Number.POSITIVE_INFINITY || value < 0 || value >= 2 ** 63
+		? RLIM_INFINITY
+		: BigInt(Math.trunc(value));
 }
 
 /** prlimit(2) on the calling process. */
 export function rlimitSteps(rlimits: readonly Rlimit[]): readonly Step[] {
 	return rlimits.map(({ type, soft, hard }) => {
 		const resource = RESOURCES.indexOf(type.replace(/^RLIMIT_/, ""));
-		if (resource < 0) throw new VmjailError("POLICY_INVALID", `process.rlimits: ${type} is no resource of setrlimit(2)`);
+		if (resource < 0)
+			throw new VmjailError("POLICY_INVALID", `process.rlimits: ${type} is no resource of setrlimit(2)`);
 		const limit = struct(`{${soft}, ${hard}}`, [{ u64: limitValue(soft) }, { u64: limitValue(hard) }]);
-		return { label: `limit ${type.replace(/^RLIMIT_/, "").toLowerCase()} to ${soft}`, call: "prlimit64", args: [0, resource, limit, 0] };
+		return {
+			label: `limit ${type.replace(/^RLIMIT_/, "").toLowerCase()} to ${soft}`,
+			call: "prlimit64",
+			args: [0, resource, limit, 0],
+		};
 	});
 }
 
@@ -69,7 +90,10 @@ function boundingSteps(names: readonly string[]): readonly Step[] {
 export function credentialSteps(process: Process, canSetGroups: boolean): readonly Step[] {
 	const kept = process.capabilities?.permitted ?? [];
 	const { uid, gid, additionalGids = [] } = process.user;
-	const groups = struct(`[${additionalGids.join(", ")}]`, additionalGids.map((u32) => ({ u32 })));
+	const groups = struct(
+		`[${additionalGids.join(", ")}]`,
+		additionalGids.map((u32) => ({ u32 })),
+	);
 	const setGroups: Step = {
 		label: `set supplementary groups to [${additionalGids.join(", ")}]`,
 		call: "setgroups",

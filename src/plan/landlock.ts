@@ -99,7 +99,12 @@ export function rulesetSteps(spec: Spec, paths: Readonly<Record<string, PathFact
 function ruleSteps(path: string, rights: number): readonly Step[] {
 	const rule = struct(`{0x${rights.toString(16)} beneath ${path}}`, [{ u64: rights }, { slot: "beneath" }]);
 	return [
-		{ label: `open ${path} for Landlock`, call: "openat", args: [AT_FDCWD, cstring(path), O_PATH | O_CLOEXEC, 0], save: "beneath" },
+		{
+			label: `open ${path} for Landlock`,
+			call: "openat",
+			args: [AT_FDCWD, cstring(path), O_PATH | O_CLOEXEC, 0],
+			save: "beneath",
+		},
 		{ label: `allow ${path} by Landlock`, call: "landlock_add_rule", args: [{ slot: RULESET }, 1, rule, 0] },
 	];
 }

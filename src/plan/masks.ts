@@ -83,12 +83,17 @@ function mask(path: string, by: SlotName): readonly Step[] {
 	];
 }
 
+/** Is there something to hide? A path that nobody looked at counts as there: if it is not, the plan fails. */
+function isPresent(path: string, paths: Readonly<Record<string, PathFact>>): boolean {
+	return paths[path]?.kind !== "missing";
+}
+
 /**
  * Steps that hide paths: a folder under an empty read-only one, anything else under an empty file. A path that `paths`
  * says is missing is not there to be hidden.
  */
 export function maskSteps(masked: readonly string[], paths: Readonly<Record<string, PathFact>>): readonly Step[] {
-	const present = masked.filter((path) => (paths[path]?.kind ?? "missing") !== "missing");
+	const present = masked.filter((path) => isPresent(path, paths));
 	if (present.length === 0) return [];
 	const masks = present.flatMap((path) => mask(path, paths[path]?.kind === "directory" ? FOLDER : FILE));
 	return [...makeStore(), ...masks, ...removeStore()];
@@ -97,7 +102,7 @@ export function maskSteps(masked: readonly string[], paths: Readonly<Record<stri
 /** Steps that make what is mounted at each path, and below, read-only by a bind of itself. */
 export function readonlySteps(paths: readonly string[], facts: Readonly<Record<string, PathFact>>): readonly Step[] {
 	return paths
-		.filter((path) => (facts[path]?.kind ?? "missing") !== "missing")
+		.filter((path) => isPresent(path, facts))
 		.flatMap((path) => [
 			openInside(path, "target"),
 			cloneTree(`copy the mount of ${path}`, "target", true, "tree"),

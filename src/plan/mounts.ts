@@ -37,7 +37,10 @@ function openHow(resolve: number, shown: string): Bytes {
 	return struct(`{O_PATH|O_CLOEXEC, ${shown}}`, [{ u64: O_PATH | O_CLOEXEC }, { u64: 0 }, { u64: resolve }]);
 }
 
-const INSIDE = openHow(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS, "RESOLVE_IN_ROOT|RESOLVE_NO_SYMLINKS");
+const INSIDE = openHow(
+	RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+	"RESOLVE_IN_ROOT|RESOLVE_NO_SYMLINKS",
+);
 const OUTSIDE = openHow(RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS, "RESOLVE_NO_SYMLINKS");
 
 /** Opens a place inside the jail's root, as O_PATH. A link anywhere on the way is an error: policy paths are resolved. */
@@ -115,7 +118,12 @@ export function makeFileSystem(type: string, options: Pick<MountOptions, "attrib
 		{ label: `open ${type}`, call: "fsopen", args: [cstring(type), FSOPEN_CLOEXEC], save: "fs" },
 		...options.data.split(",").flatMap((parameter) => (parameter === "" ? [] : [configure(type, parameter)])),
 		{ label: `make ${type}`, call: "fsconfig", args: [{ slot: "fs" }, FSCONFIG_CMD_CREATE, 0, 0, 0] },
-		{ label: `mount ${type}`, call: "fsmount", args: [{ slot: "fs" }, FSMOUNT_CLOEXEC, options.attributes], save: TREE },
+		{
+			label: `mount ${type}`,
+			call: "fsmount",
+			args: [{ slot: "fs" }, FSMOUNT_CLOEXEC, options.attributes],
+			save: TREE,
+		},
 	];
 }
 
@@ -170,9 +178,13 @@ export function mountSteps(mounts: readonly Mount[], paths: Readonly<Record<stri
 			continue;
 		}
 		if (!KNOWN_TYPES.has(mount.type ?? "")) {
-			throw new VmjailError("POLICY_INVALID", `mount on ${mount.destination}: type ${mount.type ?? "(none)"} is not one that runlc mounts`, {
-				remedy: `Use a bind, or one of ${[...KNOWN_TYPES].join(", ")}.`,
-			});
+			throw new VmjailError(
+				"POLICY_INVALID",
+				`mount on ${mount.destination}: type ${mount.type ?? "(none)"} is not one that runlc mounts`,
+				{
+					remedy: `Use a bind, or one of ${[...KNOWN_TYPES].join(", ")}.`,
+				},
+			);
 		}
 		steps.push(...newFileSystem(mount, options));
 		if (options.readonly) {

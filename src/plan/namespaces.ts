@@ -2,16 +2,30 @@
 
 import { VmjailError } from "../errors.ts";
 import type { IdMapping, Linux, Spec } from "../oci/types.ts";
-import { AF_INET, AT_FDCWD, CLONE_NEW, IFF_UP, O_CLOEXEC, O_WRONLY, SIOCSIFFLAGS, SOCK_CLOEXEC, SOCK_DGRAM } from "./constants.ts";
+import {
+	AF_INET,
+	AT_FDCWD,
+	CLONE_NEW,
+	IFF_UP,
+	O_CLOEXEC,
+	O_WRONLY,
+	SIOCSIFFLAGS,
+	SOCK_CLOEXEC,
+	SOCK_DGRAM,
+} from "./constants.ts";
 import { block, pathWithPid, struct, text } from "./steps.ts";
 import type { Step } from "./types.ts";
 
 export function cloneFlags(linux: Linux): bigint {
 	return linux.namespaces.reduce((flags, { type, path }) => {
 		if (path !== undefined) {
-			throw new VmjailError("POLICY_INVALID", `linux.namespaces: runlc makes every namespace itself and joins none (${type} ${path})`, {
-				remedy: "Leave out the path, or use another runtime.",
-			});
+			throw new VmjailError(
+				"POLICY_INVALID",
+				`linux.namespaces: runlc makes every namespace itself and joins none (${type} ${path})`,
+				{
+					remedy: "Leave out the path, or use another runtime.",
+				},
+			);
 		}
 		return flags | CLONE_NEW[type];
 	}, 0n);
@@ -59,7 +73,12 @@ function loopbackSteps(): readonly Step[] {
 	const request = struct('{"lo", IFF_UP}', [{ zeros: 16 }, { u16: IFF_UP }, { zeros: 22 }]);
 	request.bytes.set(name);
 	return [
-		{ label: "open a socket for the loopback interface", call: "socket", args: [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0], save: "lo" },
+		{
+			label: "open a socket for the loopback interface",
+			call: "socket",
+			args: [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0],
+			save: "lo",
+		},
 		{ label: "bring the loopback interface up", call: "ioctl", args: [{ slot: "lo" }, SIOCSIFFLAGS, request] },
 	];
 }

@@ -29,8 +29,22 @@ const ATTRIBUTES: Readonly<Record<string, number>> = {
 
 /** Without effect here: defaults, and propagation, which is private everywhere in a jail. */
 const NEUTRAL: ReadonlySet<string> = new Set([
-	"rw", "rrw", "relatime", "rrelatime", "suid", "dev", "exec", "async", "atime", "diratime", "defaults", "strictatime",
-	"private", "rprivate", "slave", "rslave",
+	"rw",
+	"rrw",
+	"relatime",
+	"rrelatime",
+	"suid",
+	"dev",
+	"exec",
+	"async",
+	"atime",
+	"diratime",
+	"defaults",
+	"strictatime",
+	"private",
+	"rprivate",
+	"slave",
+	"rslave",
 ]);
 
 /** @throws VmjailError POLICY_INVALID for an option that cannot be kept: shared propagation. */
@@ -42,9 +56,13 @@ export function parseOptions(options: readonly string[], destination: string): M
 		if (known !== undefined) {
 			attributes |= known;
 		} else if (option === "shared" || option === "rshared" || option === "unbindable" || option === "runbindable") {
-			throw new VmjailError("POLICY_INVALID", `mount on ${destination}: option ${option} would tie the jail's mounts to the host's`, {
-				remedy: "Use rprivate.",
-			});
+			throw new VmjailError(
+				"POLICY_INVALID",
+				`mount on ${destination}: option ${option} would tie the jail's mounts to the host's`,
+				{
+					remedy: "Use rprivate.",
+				},
+			);
 		} else if (!NEUTRAL.has(option) && !["bind", "rbind", "ro", "rro"].includes(option)) {
 			data.push(option);
 		}

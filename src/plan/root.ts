@@ -72,4 +72,3 @@ export function enterRootSteps(): readonly Step[] {
 		{ label: "leave the old folder", call: "chdir", args: [SLASH] },
 	];
 }
-

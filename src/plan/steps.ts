@@ -22,7 +22,9 @@ export function text(content: string): Bytes {
 /** A NUL-terminated path with the id of the started process in it: `/proc/<pid>/uid_map`. Slashes pad the id. */
 export function pathWithPid(before: string, after: string): Bytes {
 	const bytes = encoder.encode(`${before}${"/".repeat(10)}${after}\0`);
-	return block(bytes, JSON.stringify(`${before}<pid>${after}`), [{ at: encoder.encode(before).length, kind: "pid", pad: "/" }]);
+	return block(bytes, JSON.stringify(`${before}<pid>${after}`), [
+		{ at: encoder.encode(before).length, kind: "pid", pad: "/" },
+	]);
 }
 
 /** One field of a C structure, in order and without implied padding. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { PathFact } from "../../src/host/types.ts";
+import { withRealPaths } from "../../src/oci/host-path.ts";
 import { specOf } from "../../src/oci/spec.ts";
 import type { Policy } from "../../src/policy/types.ts";
 import { policyOf } from "../helpers/policy.ts";
@@ -48,6 +49,20 @@ describe("masks", () => {
 		expect(specFor({ maskedPaths: ["/gone"] }, []).linux.maskedPaths).not.toContain("/gone");
 	});
 
+	it("of what is hidden already are nothing: they would find nothing to lie on", () => {
+		const masks = ["/home", "/home/ann", "/tmp/x", "/run/secrets", "/dev/mem", "/dev/shm", "/srv/w/key"];
+		const paths = [...masks, "/tmp", "/srv", "/srv/w"].map(folder);
+		const section = {
+			maskedPaths: [...masks, "/srv"],
+			tmpfs: [{ path: "/tmp", sizeBytes: 1 }],
+			writablePaths: ["/srv/w"],
+		};
+		const masked = specFor(section, paths).linux.maskedPaths?.filter(
+			(path) => !path.startsWith("/proc/") && !path.startsWith("/sys/"),
+		);
+		expect(masked).toEqual(["/dev/shm", "/home", "/srv/w/key"]);
+	});
+
 	it("of what cannot be looked up stay, so that they fail rather than vanish", () => {
 		const spec = specFor({ maskedPaths: ["/root/x"] }, [{ path: "/root/x", kind: "unreadable" }]);
 		expect(spec.linux.maskedPaths).toContain("/root/x");
@@ -57,6 +72,19 @@ describe("masks", () => {
 		const spec = specFor({ maskedPaths: ["/home"], readablePaths: ["/home"] }, [folder("/home")]);
 		expect(spec.linux.maskedPaths).not.toContain("/home");
 		expect(spec.mounts.find((mount) => mount.destination === "/home")?.options).toContain("rro");
+	});
+});
+
+describe("facts for the readers of a spec", () => {
+	it("know every path that the spec masks or binds, whatever the policy calls it", () => {
+		const paths = [linked("/data", "/srv/data"), linked("/w", "/srv/w"), folder("/plain")];
+		const policy = policyOf({ file: { maskedPaths: ["/data", "/plain"], writablePaths: ["/w"] } });
+		const facts = factsFor(policy, { paths });
+		const spec = specOf({ policy, facts, command: ["true"] });
+		const known = withRealPaths(facts).paths;
+		expect(spec.linux.maskedPaths?.slice(-2)).toEqual(["/plain", "/srv/data"]);
+		for (const path of ["/plain", "/srv/data", "/srv/w", "/data"]) expect(known[path]?.kind).toBe("directory");
+		expect(known["/srv/data"]).toEqual(folder("/srv/data"));
 	});
 });
 

@@ -80,9 +80,15 @@ describe("the spec of any policy", () => {
 			const empty = spec.mounts.filter((mount) => mount.type === "tmpfs").map((mount) => mount.destination);
 			for (const mask of masked) {
 				if (readable.includes(mask)) continue;
-				expect([...plain, ...empty]).toContain(mask);
+				// By itself, or by what hides all around it.
+				expect([...plain, ...empty].some((hidden) => isWithin(mask, hidden))).toBe(true);
 				const below = spec.mounts.filter((mount) => isBelow(mount.destination, mask) && mount.type === "bind");
 				for (const { destination } of below) expect([...readable, ...writable]).toContain(destination);
+			}
+			// A mask needs something to be put on: at the place where it comes to lie, the host must show.
+			for (const mask of plain) {
+				const cover = spec.mounts.findLast((mount) => isBelow(mask, mount.destination));
+				if (cover !== undefined) expect(["bind", "proc", "sysfs"]).toContain(cover.type);
 			}
 			// Masks in maskedPaths come after all mounts, so nothing may have been mounted below them.
 			for (const { destination } of spec.mounts) {

@@ -4,7 +4,7 @@ import type { Architecture } from "../../host/types.ts";
 import type { LinuxSeccomp, SeccompAction, SeccompRule } from "../types.ts";
 import { CLONE3, FLOOR_PARTLY, FLOOR_REFUSED, type PartlyRefused } from "./floor-calls.ts";
 import { grouped, narrow, ruleKey, widened } from "./narrow.ts";
-import { defaultVerdict, type Rule, rulesOf, sameVerdict, type Verdict } from "./rules.ts";
+import { byName, defaultVerdict, type Rule, rulesOf, sameVerdict, type Verdict } from "./rules.ts";
 
 export { NAMESPACE_FLAGS } from "./floor-calls.ts";
 
@@ -44,7 +44,7 @@ export function withFloor(profile: LinuxSeccomp, arch: Architecture): LinuxSecco
 /** {@link withFloor}, and what it changed: so that a user is told which of his rules have no effect. */
 export function applyFloor(profile: LinuxSeccomp, arch: Architecture): Floored {
 	const byDefault = defaultVerdict(profile);
-	const rules = rulesOf(profile);
+	const rules = byName(rulesOf(profile));
 	const open = !refuses(byDefault);
 	const changes = [
 		...[...FLOOR_REFUSED].map((name) => refuseAlways(name, EPERM, rules, open)),
@@ -61,6 +61,8 @@ export function applyFloor(profile: LinuxSeccomp, arch: Architecture): Floored {
 	};
 }
 
+type RulesByName = ReadonlyMap<string, readonly Rule[]>;
+
 /** The rules that take the place of a profile's rules about one call. */
 interface Change {
 	readonly name: string;
@@ -69,7 +71,7 @@ interface Change {
 }
 
 /** @param open does the profile let the call through where no rule of it applies? */
-function refuseAlways(name: string, verdict: Verdict, all: readonly Rule[], open: boolean): Change {
+function refuseAlways(name: string, verdict: Verdict, all: RulesByName, open: boolean): Change {
 	const rules = effective(name, all);
 	if (rules.some((rule) => !refuses(rule.verdict)))
 		return { name, rules: [always(name, verdict)], change: "overridden" };
@@ -77,7 +79,7 @@ function refuseAlways(name: string, verdict: Verdict, all: readonly Rule[], open
 	return { name, rules: [always(name, verdict)], change: "none" };
 }
 
-function refusePartly(name: string, partly: PartlyRefused, all: readonly Rule[], open: boolean): Change {
+function refusePartly(name: string, partly: PartlyRefused, all: RulesByName, open: boolean): Change {
 	const rules = effective(name, all);
 	if (rules.some((rule) => isUnconditional(rule) && refuses(rule.verdict))) return { name, rules, change: "none" };
 	const [refusing, letting] = [true, false].map((wanted) => rules.filter((rule) => refuses(rule.verdict) === wanted));
@@ -98,8 +100,8 @@ function withRefusals(own: readonly Rule[], floor: readonly Rule[], partly: Part
 }
 
 /** The rules about a call that can apply: the first unconditional one where there is one, as in libseccomp. */
-function effective(name: string, all: readonly Rule[]): readonly Rule[] {
-	const rules = all.filter((rule) => rule.name === name);
+function effective(name: string, all: RulesByName): readonly Rule[] {
+	const rules = all.get(name) ?? [];
 	const unconditional = rules.find(isUnconditional);
 	return unconditional === undefined ? rules : [unconditional];
 }

@@ -70,6 +70,17 @@ export function rulesOf(profile: LinuxSeccomp): readonly Rule[] {
 		.filter((rule) => !sameVerdict(rule.verdict, byDefault));
 }
 
+/** The rules about each call, in their order. */
+export function byName(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
+	const groups = new Map<string, Rule[]>();
+	for (const rule of rules) {
+		const group = groups.get(rule.name);
+		if (group === undefined) groups.set(rule.name, [rule]);
+		else group.push(rule);
+	}
+	return groups;
+}
+
 /** Do two verdicts make the kernel do the same? SCMP_ACT_KILL is an older name of SCMP_ACT_KILL_THREAD. */
 export function sameVerdict(a: Verdict, b: Verdict): boolean {
 	const canonical = (action: SeccompAction) => (action === "SCMP_ACT_KILL" ? "SCMP_ACT_KILL_THREAD" : action);

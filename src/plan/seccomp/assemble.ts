@@ -57,19 +57,19 @@ function returning(decision: Decision): Instruction {
 	return plain(RETURN, (decision satisfies Answer).value);
 }
 
-/** Every decision once, each after the decisions that it leads to. Without recursion: a chain may be long. */
+/** Every decision once, each after the decisions that it leads to. As deep as a filter has questions: 4096 at most. */
 function inPostorder(root: Decision): readonly Decision[] {
 	const done = new Set<Decision>();
-	const pending = [root];
-	for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
-		const next = top.kind === "question" ? [top.no, top.yes].filter((way) => !done.has(way)) : [];
-		if (next.length === 0 || done.has(top)) {
-			done.add(top);
-			pending.pop();
-		} else {
-			pending.push(...next);
+	function visit(decision: Decision): void {
+		if (done.has(decision)) return;
+		if (decision.kind === "question") {
+			// In this order `no` comes straight after its question: low numbers first, conditions in their order.
+			visit(decision.yes);
+			visit(decision.no);
 		}
+		done.add(decision);
 	}
+	visit(root);
 	return [...done];
 }
 

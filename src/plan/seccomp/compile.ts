@@ -2,7 +2,7 @@
 
 import { VmjailError } from "../../errors.ts";
 import type { Architecture } from "../../host/types.ts";
-import { defaultVerdict, type Rule, rulesOf } from "../../oci/seccomp/rules.ts";
+import { byName, defaultVerdict, type Rule, rulesOf } from "../../oci/seccomp/rules.ts";
 import type { LinuxSeccomp } from "../../oci/types.ts";
 import { syscallNumber } from "../syscalls.ts";
 import { assemble } from "./assemble.ts";
@@ -70,16 +70,6 @@ function decide(profile: LinuxSeccomp, rules: readonly Rule[], arch: Architectur
 		yes: arch === "x86_64" ? withoutX32(native, make) : native,
 		no: make.answer(returnValue(KILL_PROCESS)),
 	});
-}
-
-function byName(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
-	const groups = new Map<string, Rule[]>();
-	for (const rule of rules) {
-		const group = groups.get(rule.name);
-		if (group === undefined) groups.set(rule.name, [rule]);
-		else group.push(rule);
-	}
-	return groups;
 }
 
 function withoutX32(native: Decision, make: DecisionMaker): Decision {

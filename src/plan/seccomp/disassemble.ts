@@ -29,14 +29,23 @@ const ACTION: ReadonlyMap<number, string> = new Map([
 export function disassemble(instructions: readonly Instruction[], arch: Architecture): string {
 	const names = new Map([...syscallTable(arch)].map(([name, number]) => [number, name]));
 	const width = String(instructions.length).length;
-	let word: string | undefined;
+	const words = wordsBefore(instructions);
 	const lines = instructions.map((instruction, at) => {
-		// Straight before a jump the loaded word is known by the order in which the program was written.
-		if (instruction.code === LOAD) word = wordName(instruction.k);
-		const text = show(instruction, at, operandOf(word, instruction.k, names));
+		const text = show(instruction, at, operandOf(words[at], instruction.k, names));
 		return `${String(at).padStart(width)}  ${text}`;
 	});
 	return `${lines.join("\n")}\n`;
+}
+
+/** Which word the accumulator holds before each instruction. Jumps go forwards only, so one pass knows. */
+function wordsBefore(instructions: readonly Instruction[]): readonly (number | undefined)[] {
+	const words: (number | undefined)[] = [];
+	for (const [at, { code, jt, jf, k }] of instructions.entries()) {
+		const after = code === LOAD ? k : code === AND ? undefined : words[at];
+		const skips = code === RETURN ? [] : code === JUMP ? [k] : [jt, jf];
+		for (const skip of skips) words[at + 1 + skip] = after;
+	}
+	return words;
 }
 
 function show({ code, jt, jf, k }: Instruction, at: number, operand: string): string {
@@ -63,8 +72,8 @@ function wordName(offset: number): string {
 	return offset % 8 === 0 ? `argument ${index}, low` : `argument ${index}, high`;
 }
 
-function operandOf(word: string | undefined, k: number, names: ReadonlyMap<number, string>): string {
-	const name = word === "number" ? names.get(k) : word === "architecture" ? archName(k) : undefined;
+function operandOf(word: number | undefined, k: number, names: ReadonlyMap<number, string>): string {
+	const name = word === OFFSET.number ? names.get(k) : word === OFFSET.arch ? archName(k) : undefined;
 	return name ?? hex(k);
 }
 

@@ -1,7 +1,7 @@
 /** libseccomp as a judge of our compiler: see libseccomp-oracle.c. */
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Architecture } from "../../../src/host/types.ts";
 import type { LinuxSeccomp, SeccompAction, SeccompArg, SeccompOperator } from "../../../src/oci/types.ts";
@@ -25,9 +25,13 @@ const OPERATOR: Readonly<Record<SeccompOperator, number>> = {
 /** Builds the oracle; why that is impossible here, or undefined. */
 export function buildOracle(): string | undefined {
 	mkdirSync(FOLDER, { recursive: true });
-	const cc = spawnSync("cc", ["-Wall", "-Wextra", "-Werror", "-O1", "-o", BINARY, SOURCE, "-lseccomp"], {
+	// Renamed into place: another test file may be running it.
+	const fresh = `${BINARY}.${process.pid}`;
+	const cc = spawnSync("cc", ["-Wall", "-Wextra", "-Werror", "-O1", "-o", fresh, SOURCE, "-lseccomp"], {
 		encoding: "utf8",
 	});
+	if (cc.status === 0) renameSync(fresh, BINARY);
+	else rmSync(fresh, { force: true });
 	if (cc.error !== undefined) return `no C compiler (${cc.error.message}): apt-get install gcc`;
 	if (cc.stderr.includes("seccomp.h: No such file")) return "no libseccomp headers: apt-get install libseccomp-dev";
 	if (cc.status !== 0) throw new Error(`the libseccomp oracle does not compile:\n${cc.stderr}`);

@@ -1,0 +1,12 @@
+/** First words that are commands of vmjail's own, with a line about each. */
+export const COMMANDS = {
+	run: "run a program in a jail (the default)",
+	plan: "print the system calls that a run would make",
+	check: "check a policy, and whether this host can enforce it",
+	doctor: "check this host",
+	oci: "export a policy as an OCI bundle: oci export DIR",
+	schema: "print the policy's JSON Schema",
+	completion: "print a completion script: completion bash|zsh|fish",
+} as const;
+
+export const SHELLS = ["bash", "zsh", "fish"] as const;

@@ -1,0 +1,160 @@
+/** vmjail's commands. Each loads what it needs when it runs: starting a program waits for none of the others. */
+
+import type { Command } from "commander";
+import { VmjailError } from "../errors.ts";
+import { newCommand, policyArguments, withPolicyFlags } from "./arguments.ts";
+import { COMMANDS, SHELLS } from "./command-names.ts";
+import { policyOf } from "./policy-file.ts";
+
+type Action = (args: readonly string[]) => Promise<number>;
+
+/** The program to run: everything after the flags; flags of its own are not ours. */
+function parse(command: Command, args: readonly string[]): readonly string[] {
+	command.argument("[program...]").passThroughOptions().allowExcessArguments();
+	command.parse([...args], { from: "user" });
+	return command.args;
+}
+
+function needsProgram(program: readonly string[]): readonly string[] {
+	if (program.length > 0) return program;
+	throw new VmjailError("USAGE", "no program to run", {
+		remedy: "Name one: vmjail -- PROGRAM ARGUMENTS. See `vmjail --help`.",
+	});
+}
+
+const run: Action = async (args) => {
+	const command = withPolicyFlags(
+		newCommand("vmjail", "Runs a program that nobody trusts, under one policy.")
+			.usage("[run] [flags] [--] PROGRAM [ARGUMENTS...]\n       vmjail COMMAND --help")
+			.version(VERSION)
+			.option("--result <file>", "write the outcome to a file, as JSON")
+			.option("-q, --quiet", "say nothing but errors"),
+	).addHelpText("after", helpAfter);
+	const program = parse(command, args);
+	const { result, quiet } = command.opts<{ result?: string; quiet?: boolean }>();
+	if (args.length === 0) command.help({ error: false });
+	const policy = policyOf(policyArguments(command));
+	const { runCommand } = await import("./run.ts");
+	const status = await runCommand({
+		policy,
+		command: needsProgram(program),
+		quiet: quiet === true,
+		...(result === undefined ? {} : { result }),
+	});
+	await closeHost();
+	return status;
+};
+
+const plan: Action = async (args) => {
+	const command = withPolicyFlags(
+		newCommand("vmjail plan", COMMANDS.plan)
+			.usage("[flags] [--] PROGRAM [ARGUMENTS...]")
+			.option("--json", "print JSON")
+			.option("--filter", "print the seccomp filter's instructions too"),
+	);
+	const program = parse(command, args);
+	const { json, filter } = command.opts<{ json?: boolean; filter?: boolean }>();
+	const policy = policyOf(policyArguments(command));
+	const { renderPlan } = await import("./plan.ts");
+	const facts = await hostFacts();
+	process.stdout.write(
+		renderPlan({ policy, facts, command: needsProgram(program), json: json === true, filter: filter === true }),
+	);
+	await closeHost();
+	return 0;
+};
+
+const check: Action = async (args) => {
+	const command = withPolicyFlags(
+		newCommand("vmjail check", COMMANDS.check)
+			.usage("[flags] [[--] PROGRAM [ARGUMENTS...]]")
+			.option("--json", "print JSON"),
+	);
+	const program = parse(command, args);
+	const json = command.opts<{ json?: boolean }>().json === true;
+	const policy = policyOf(policyArguments(command));
+	const { reportCheck } = await import("./check.ts");
+	const status = reportCheck({
+		policy,
+		facts: await hostFacts(),
+		command: program.length > 0 ? program : ["true"],
+		json,
+	});
+	await closeHost();
+	return status;
+};
+
+const doctor: Action = async (args) => {
+	const command = newCommand("vmjail doctor", COMMANDS.doctor).option("--json", "print JSON");
+	command.parse([...args], { from: "user" });
+	const { runDoctor } = await import("./doctor.ts");
+	return runDoctor({ json: command.opts<{ json?: boolean }>().json === true, stdout: process.stdout });
+};
+
+const oci: Action = async (args) => {
+	const command = withPolicyFlags(
+		newCommand("vmjail oci export", COMMANDS.oci).usage("DIR [flags] [--] PROGRAM [ARGUMENTS...]"),
+	);
+	if (args[0] !== "export" || args[1] === undefined || args[1].startsWith("-")) {
+		if (args.includes("--help") || args.includes("-h")) command.help({ error: false });
+		throw new VmjailError("USAGE", "oci: export needs a folder", {
+			remedy: "vmjail oci export DIR [flags] -- PROGRAM",
+		});
+	}
+	const program = parse(command, args.slice(2));
+	const policy = policyOf(policyArguments(command));
+	const { runOciExport } = await import("./oci-export.ts");
+	const { hostFor } = await import("./host.ts");
+	runOciExport({ dir: args[1], policy, facts: hostFor(policy), command: needsProgram(program) });
+	return 0;
+};
+
+const schema: Action = async (args) => {
+	newCommand("vmjail schema", COMMANDS.schema).parse([...args], { from: "user" });
+	const { policyJsonSchema } = await import("./schema.ts");
+	process.stdout.write(policyJsonSchema());
+	return 0;
+};
+
+const completion: Action = async (args) => {
+	const command = newCommand("vmjail completion", COMMANDS.completion).argument("<shell>", SHELLS.join(", "));
+	command.parse([...args], { from: "user" });
+	const { completionScript } = await import("./completion.ts");
+	process.stdout.write(completionScript(command.args[0] ?? ""));
+	return 0;
+};
+
+const ACTIONS: Readonly<Record<keyof typeof COMMANDS, Action>> = { run, plan, check, doctor, oci, schema, completion };
+
+async function hostFacts() {
+	const { session } = await import("../jail/session.ts");
+	return session().facts();
+}
+
+async function closeHost() {
+	const { closeSession } = await import("../jail/session.ts");
+	await closeSession();
+}
+
+/** Runs the command that the first word names; `run` where it names none. Returns the exit status. */
+export function dispatch(args: readonly string[]): Promise<number> {
+	const [first = "", ...rest] = args;
+	if (Object.hasOwn(ACTIONS, first)) return ACTIONS[first as keyof typeof ACTIONS](rest);
+	return run(args);
+}
+
+const helpAfter = `
+Commands:
+${Object.entries(COMMANDS)
+	.map(([name, help]) => `  ${name.padEnd(12)}${help}`)
+	.join("\n")}
+
+Exit status: the program's own; 124 time limit, 125 vmjail failed, 126 not executable, 127 not found,
+137 memory limit, 128 + n where signal n ended the program.
+
+Examples:
+  vmjail -- python3 untrusted.py
+  vmjail -c security.json -- sh -c 'id; touch /abc'
+  vmjail --rw . --mem 512MiB --wall 1m -- make test`;
+
+const VERSION = "0.1.0";

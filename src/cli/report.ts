@@ -1,0 +1,61 @@
+/** What vmjail itself says on standard error, and the exit status that goes with it. */
+
+import { createColors } from "picocolors";
+import { VmjailError } from "../errors.ts";
+import type { Missing } from "../host/types.ts";
+import type { Outcome } from "../outcome/types.ts";
+
+export const FAILED = 125;
+const NOT_EXECUTABLE = 126;
+const NOT_FOUND = 127;
+
+const colors = createColors(process.stderr.isTTY === true && process.env["NO_COLOR"] === undefined);
+
+/** Writes one message; lines after the first are indented. */
+export function say(message: string): void {
+	const [first = "", ...rest] = message.split("\n");
+	process.stderr.write(`${[`${colors.bold("vmjail:")} ${first}`, ...rest.map((line) => `  ${line}`)].join("\n")}\n`);
+}
+
+/** The error in words. Anything but a VmjailError is a fault of vmjail's own and shows its stack. */
+export function describe(error: unknown): string {
+	if (!(error instanceof VmjailError)) {
+		return `internal error, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+	}
+	return error.remedy === undefined
+		? error.message
+		: `${error.message}\n${colors.dim(error.remedy.replaceAll("\n", "\n  "))}`;
+}
+
+export function statusOf(error: unknown): number {
+	if (!(error instanceof VmjailError)) return FAILED;
+	if (error.code === "COMMAND_NOT_FOUND") return NOT_FOUND;
+	return error.code === "COMMAND_NOT_EXECUTABLE" ? NOT_EXECUTABLE : FAILED;
+}
+
+/** One line for controls that go unenforced, grouped by reason. */
+export function sayMissing(missing: readonly Missing[]): void {
+	const reasons = [...new Set(missing.map(({ reason }) => reason))];
+	for (const reason of reasons) {
+		const same = missing.filter((one) => one.reason === reason);
+		say(
+			`not enforced here: ${same.map(({ control }) => control).join(", ")}: ${reason}\n${colors.dim(same[0]?.remedy ?? "")}`,
+		);
+	}
+}
+
+const LIMITS = {
+	"cpu-time": "CPU time",
+	"wall-time": "time",
+	memory: "memory",
+	pids: "processes",
+	output: "output",
+	"file-size": "file size",
+} as const;
+
+/** Says why the program was ended, where it did not end by itself. */
+export function sayEnd(outcome: Outcome): void {
+	if (outcome.kind === "limit") say(`ended: the program reached its limit of ${LIMITS[outcome.limit]}`);
+	if (outcome.kind === "denied") say(`ended: ${outcome.control} refused: ${outcome.detail}`);
+	if (outcome.kind === "cancelled") say("ended: cancelled");
+}

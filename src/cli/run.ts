@@ -1,0 +1,80 @@
+/** `vmjail [flags] -- PROGRAM …` */
+
+import { writeFileSync } from "node:fs";
+import { VmjailError } from "../errors.ts";
+import { type Running, type RunResult, start } from "../jail/jail.ts";
+import { exitStatus, signalNumber } from "../outcome/outcome.ts";
+import type { Policy } from "../policy/types.ts";
+import { describe, FAILED, say, sayEnd, sayMissing, statusOf } from "./report.ts";
+import { TerminalRelay, wantsTerminal } from "./terminal.ts";
+
+export interface RunArguments {
+	readonly policy: Policy;
+	readonly command: readonly string[];
+	/** Where the Outcome goes as JSON. */
+	readonly result?: string;
+	readonly quiet: boolean;
+}
+
+/** Signals that the program gets when vmjail does. */
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+
+/** As often as somebody presses Ctrl-C before the program is ended whether it wants or not. */
+const PATIENCE = 3;
+
+function forwardSignals(running: Running): void {
+	let interrupts = 0;
+	for (const name of FORWARDED) {
+		process.on(name, () => {
+			if (name === "SIGINT" && ++interrupts >= PATIENCE) running.cancel();
+			else running.signal(signalNumber(name));
+		});
+	}
+}
+
+function writeResult(file: string | undefined, result: unknown): void {
+	if (file === undefined) return;
+	try {
+		writeFileSync(file, `${JSON.stringify(result, undefined, 2)}\n`);
+	} catch (cause) {
+		throw new VmjailError("USAGE", `--result ${file}: cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
+			remedy: "Name a file that you may write.",
+			cause,
+		});
+	}
+}
+
+async function runProgram({ policy, command, quiet }: RunArguments): Promise<RunResult> {
+	const relay = wantsTerminal() ? new TerminalRelay() : undefined;
+	const running = await start(command, {
+		policy,
+		stdin: "inherit",
+		stdout: "inherit",
+		stderr: "inherit",
+		...(relay === undefined ? {} : { terminal: relay.request }),
+	});
+	if (!quiet) sayMissing(running.missing);
+	forwardSignals(running);
+	relay?.attach(running);
+	try {
+		return await running.result;
+	} finally {
+		await relay?.finish();
+	}
+}
+
+/** Runs the program and returns the exit status of vmjail. */
+export async function runCommand(args: RunArguments): Promise<number> {
+	try {
+		const outcome = await runProgram(args);
+		if (!args.quiet) sayEnd(outcome);
+		writeResult(args.result, outcome);
+		return exitStatus(outcome);
+	} catch (error) {
+		say(describe(error));
+		if (!(error instanceof VmjailError) || error.code === "USAGE") return statusOf(error);
+		const { code, message, remedy } = error;
+		writeResult(args.result, { kind: "error", code, message, remedy });
+		return statusOf(error) || FAILED;
+	}
+}

@@ -1,0 +1,198 @@
+/** A jail: made from a policy, runs programs, leaves nothing. */
+
+import { readUsage } from "../cgroup/usage.ts";
+import { VmjailError } from "../errors.ts";
+import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
+import type { EndReport } from "../executor/frames.ts";
+import type { ExecReply, JailProcess } from "../executor/jail-process.ts";
+import type { Missing } from "../host/types.ts";
+import { endOf, type RawEnd } from "../outcome/outcome.ts";
+import type { Outcome } from "../outcome/types.ts";
+import type { Terminal } from "../plan/terminal.ts";
+import { workloadOf } from "../plan/workload.ts";
+import type { Policy } from "../policy/types.ts";
+import { launchError } from "./launch-error.ts";
+import { type Prepared, prepare } from "./prepare.ts";
+import { type Session, session } from "./session.ts";
+import { Budget, openStreams, type Streams } from "./stdio.ts";
+
+export interface RunOptions extends Streams {
+	readonly policy: Policy;
+	/** Ends the program and the jail; the outcome is then `cancelled`. */
+	readonly signal?: AbortSignal;
+	/** A terminal of the jail's own in place of some streams. */
+	readonly terminal?: TerminalRequest;
+}
+
+export interface TerminalRequest extends Terminal {
+	/** Gets the master side. With a limit on output, what is read from it must be offered to `budget` first. */
+	readonly onMaster: (descriptor: number, budget: Budget | undefined) => void;
+	/** The program was stopped (Ctrl-Z); it goes on when it gets SIGCONT. */
+	readonly onStopped?: (signal: number) => void;
+}
+
+/** What the program did, and what it wrote where that was collected. */
+export type RunResult = Outcome & { readonly stdout?: Buffer; readonly stderr?: Buffer };
+
+/** A program that runs in a jail of its own. */
+export interface Running {
+	/** @throws VmjailError as {@link run} does */
+	readonly result: Promise<RunResult>;
+	/** Controls that go unenforced because the policy's `optional` lets them. */
+	readonly missing: readonly Missing[];
+	/** Sends a signal to the program's process group. */
+	signal(number: number): void;
+	resize(rows: number, columns: number): void;
+	cancel(): void;
+}
+
+type Cause = RawEnd["cause"];
+
+/** The run of one program in one jail. */
+class Run implements Running {
+	readonly result: Promise<RunResult>;
+	readonly missing: readonly Missing[];
+	readonly #prepared: Prepared;
+	readonly #process: JailProcess;
+	readonly #plan: EncodedProgram;
+	readonly #command: readonly string[];
+	#cause: Cause = "none";
+
+	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions) {
+		const { arch } = prepared.facts;
+		this.#prepared = prepared;
+		this.missing = prepared.missing;
+		this.#command = command;
+		const workload = workloadOf(prepared.spec, prepared.facts, {
+			...(options.terminal === undefined ? {} : { terminal: options.terminal }),
+			...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
+			...(prepared.wallLimitMs === undefined ? {} : { wallLimitMs: prepared.wallLimitMs }),
+		});
+		this.#plan = encodePlan(prepared.plan, arch);
+		const program = encodeWorkload(workload, this.#plan, prepared.plan, arch);
+		const budget = this.#budget(prepared.outputMaxBytes);
+		const streams = openStreams(options, budget);
+		const { terminal } = options;
+		try {
+			this.#process = at.zygote.launch(this.#plan);
+			const reply = this.#process.exec({
+				program,
+				descriptors: streams.descriptors,
+				last: true,
+				...(terminal === undefined ? {} : { onTerminal: (fd: number) => terminal.onMaster(fd, budget) }),
+				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
+			});
+			this.result = this.#finish(reply, workload, streams);
+		} finally {
+			streams.close();
+		}
+		options.signal?.addEventListener("abort", () => this.cancel(), { once: true });
+		if (options.signal?.aborted) this.cancel();
+	}
+
+	signal(number: number): void {
+		this.#process.signal(number);
+	}
+
+	resize(rows: number, columns: number): void {
+		this.#process.resize(rows, columns);
+	}
+
+	cancel(): void {
+		this.#stop("cancelled");
+	}
+
+	#budget(maxBytes: number | undefined): Budget | undefined {
+		return maxBytes === undefined ? undefined : new Budget(maxBytes, () => this.#stop("output"));
+	}
+
+	#stop(cause: Cause): void {
+		if (this.#cause === "none") this.#cause = cause;
+		this.#process.close();
+	}
+
+	async #finish(
+		replied: Promise<ExecReply>,
+		workload: ReturnType<typeof workloadOf>,
+		streams: ReturnType<typeof openStreams>,
+	): Promise<RunResult> {
+		const reply = await replied;
+		const end = await this.#process.end;
+		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
+		if (reply.kind === "failed") {
+			throw launchError(reply.of === "jail" ? this.#prepared.plan : workload, reply.failure, this.#command);
+		}
+		this.#checkCleanup(end);
+		return {
+			...this.#outcome(reply, end),
+			...(stdout === undefined ? {} : { stdout }),
+			...(stderr === undefined ? {} : { stderr }),
+		};
+	}
+
+	#checkCleanup(end: EndReport | undefined): void {
+		if (end !== undefined && end.cleanupFailures === 0) return;
+		if (end === undefined) {
+			throw new VmjailError("EXECUTOR_FAILED", "the executor died; the kernel ended the jail with it", {
+				remedy: "Look for who killed vmjail-executor (dmesg, for want of memory?), then run again.",
+			});
+		}
+		const step = end.cleanup?.step === undefined ? undefined : this.#prepared.plan.cleanup[end.cleanup.step];
+		throw new VmjailError(
+			"EXECUTOR_FAILED",
+			`the program ended, but cleaning up did not succeed: ${step?.label ?? "?"}`,
+			{
+				remedy: "The next vmjail tries again; `vmjail doctor` shows what is left.",
+			},
+		);
+	}
+
+	#outcome(reply: Exclude<ExecReply, { kind: "failed" }>, end: EndReport | undefined): Outcome {
+		const byName = [...(end?.reports ?? [])].map(
+			([number, bytes]) => [this.#plan.reports[number] ?? "", bytes] as const,
+		);
+		const group = readUsage(Object.fromEntries(byName));
+		const exit = reply.kind === "exited" ? reply.exit : undefined;
+		const raw: RawEnd = {
+			...(exit === undefined ? {} : { status: exit.status }),
+			cause: this.#cause === "none" ? (exit?.cause ?? "none") : this.#cause,
+			oomKills: group.oomKills,
+			pidsRefused: group.pidsRefused,
+		};
+		return {
+			...endOf(raw),
+			cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
+			cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
+			wallMs: exit?.wallMs ?? 0,
+			memoryPeakBytes: group.memoryPeakBytes ?? exit?.maxRssBytes ?? 0,
+			...(group.pidsPeak === undefined ? {} : { pidsPeak: group.pidsPeak }),
+			oomKills: group.oomKills,
+			runtime: "runlc",
+			missing: this.#prepared.missing,
+			denials: [],
+		};
+	}
+}
+
+/**
+ * Starts a program in a jail of its own and returns while it runs.
+ *
+ * @throws VmjailError where the policy or the command cannot be had on this host; nothing has been started then
+ */
+export async function start(command: readonly string[], options: RunOptions): Promise<Running> {
+	const at = session();
+	const facts = await at.facts();
+	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, at.newGroupId());
+	return new Run(at, prepared, command, options);
+}
+
+/**
+ * Runs a program in a jail of its own, to the end.
+ *
+ * @throws VmjailError COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE, LAUNCH_FAILED (a step of the set-up failed), and those
+ *   of {@link start}. What the program itself does is the result.
+ */
+export async function run(command: readonly string[], options: RunOptions): Promise<RunResult> {
+	const running = await start(command, options);
+	return running.result;
+}

@@ -1,0 +1,60 @@
+/** What all jails of this process share: the executor and what is known of the host. */
+
+import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
+import { sweepStale } from "../cgroup/sweep.ts";
+import { VmjailError } from "../errors.ts";
+import { Zygote } from "../executor/zygote.ts";
+import { probeHost } from "../host/probe.ts";
+import type { HostFacts } from "../host/types.ts";
+
+export class Session {
+	readonly zygote = new Zygote();
+	readonly #host = probeHost();
+	readonly #owner = ownGroupOwner();
+
+	/** Groups that a vmjail which was killed, executor and all, left behind are removed now. */
+	constructor() {
+		sweepStale(this.#host.cgroup);
+	}
+
+	/** A name for the cgroup of one jail. */
+	newGroupId(): string {
+		return newGroupId(this.#owner);
+	}
+
+	/**
+	 * The host as it is, with this process's present folder and environment.
+	 *
+	 * @throws VmjailError EXECUTOR_FAILED where the executor did not start
+	 */
+	async facts(): Promise<HostFacts> {
+		const hello = await this.zygote.hello;
+		if (hello === undefined) {
+			throw new VmjailError("EXECUTOR_FAILED", "the executor did not start", {
+				remedy: "Run build/vmjail-executor probe by hand: it says what is wrong. `npm run build` builds it again.",
+			});
+		}
+		const env = Object.fromEntries(
+			Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+		);
+		return {
+			...this.#host,
+			landlockAbi: hello.landlockAbi,
+			caller: { ...this.#host.caller, cwd: process.cwd(), env },
+		};
+	}
+}
+
+const shared: { session?: Session } = {};
+
+/** The session of this process; a new one where its executor died. */
+export function session(): Session {
+	if (shared.session?.zygote.alive !== true) shared.session = new Session();
+	return shared.session;
+}
+
+/** Ends every jail of this process and the executor. Only needed to be sure before the process ends: both end with it. */
+export async function closeSession(): Promise<void> {
+	await shared.session?.zygote.close();
+	delete shared.session;
+}

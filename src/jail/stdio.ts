@@ -1,0 +1,134 @@
+/** Where a workload's standard streams come from and go to. */
+
+import { closeSync, constants, createWriteStream, openSync } from "node:fs";
+import { Socket } from "node:net";
+import { type Addon, loadAddon } from "../executor/addon.ts";
+
+/** A descriptor of the caller's, one of the caller's standard streams, nothing, or bytes. */
+export type Input = "ignore" | "inherit" | number | { readonly content: string | Uint8Array };
+export type Output = "ignore" | "inherit" | "collect" | number;
+
+export interface Streams {
+	readonly stdin?: Input;
+	readonly stdout?: Output;
+	readonly stderr?: Output;
+}
+
+/** One output on its way through vmjail. */
+interface Tap {
+	readonly done: Promise<Buffer>;
+}
+
+/** The descriptors for a workload, and what becomes of its output. */
+export interface OpenStreams {
+	readonly descriptors: readonly [number, number, number];
+	/** To be called once the workload has its copies. */
+	close(): void;
+	/** What was collected; resolves when every writer is gone. */
+	readonly stdout: Promise<Buffer> | undefined;
+	readonly stderr: Promise<Buffer> | undefined;
+}
+
+/** Counts the bytes of all outputs of one workload against its limit. */
+export class Budget {
+	#used = 0;
+	#over = false;
+	readonly #max: number;
+	readonly #exceeded: () => void;
+
+	constructor(max: number, exceeded: () => void) {
+		this.#max = max;
+		this.#exceeded = exceeded;
+	}
+
+	/** How much of a chunk may pass. */
+	take(size: number): number {
+		const free = Math.max(0, this.#max - this.#used);
+		this.#used += size;
+		if (this.#used > this.#max && !this.#over) {
+			this.#over = true;
+			this.#exceeded();
+		}
+		return Math.min(size, free);
+	}
+}
+
+/** Reads a pipe to its end, whatever becomes of the bytes, so that the writer is never blocked. */
+function tap(readEnd: number, budget: Budget | undefined, forwardTo: NodeJS.WritableStream | undefined): Tap {
+	const socket = new Socket({ fd: readEnd, readable: true, writable: false });
+	const chunks: Buffer[] = [];
+	socket.on("data", (chunk: Buffer) => {
+		const passed = chunk.subarray(0, budget?.take(chunk.length) ?? chunk.length);
+		if (forwardTo === undefined) {
+			chunks.push(passed);
+		} else if (passed.length > 0 && !forwardTo.write(passed)) {
+			socket.pause();
+			forwardTo.once("drain", () => socket.resume());
+		}
+	});
+	const done = new Promise<Buffer>((resolve) => {
+		socket.on("error", () => resolve(Buffer.concat(chunks)));
+		socket.on("close", () => resolve(Buffer.concat(chunks)));
+	});
+	return { done };
+}
+
+function streamOf(descriptor: number): NodeJS.WritableStream {
+	if (descriptor === 1) return process.stdout;
+	if (descriptor === 2) return process.stderr;
+	return createWriteStream("", { fd: descriptor, autoClose: false });
+}
+
+class Opener {
+	readonly addon: Addon = loadAddon();
+	readonly toClose: number[] = [];
+
+	own(descriptor: number): number {
+		this.toClose.push(descriptor);
+		return descriptor;
+	}
+
+	null(): number {
+		return this.own(openSync("/dev/null", constants.O_RDWR));
+	}
+
+	input(input: Input): number {
+		if (input === "ignore") return this.null();
+		if (input === "inherit") return 0;
+		if (typeof input === "number") return input;
+		const { content } = input;
+		return this.own(this.addon.memfd(typeof content === "string" ? Buffer.from(content) : content));
+	}
+
+	/** Through vmjail where it is collected or counted, else straight to its destination. */
+	output(
+		output: Output,
+		number: 1 | 2,
+		budget: Budget | undefined,
+	): { readonly descriptor: number; readonly tap?: Tap } {
+		if (output === "ignore") return { descriptor: this.null() };
+		const destination = output === "inherit" ? number : output;
+		if (destination !== "collect" && budget === undefined) return { descriptor: destination };
+		const [readEnd, writeEnd] = this.addon.pipe();
+		return {
+			descriptor: this.own(writeEnd),
+			tap: tap(readEnd, budget, destination === "collect" ? undefined : streamOf(destination)),
+		};
+	}
+}
+
+/** Opens the streams. With a budget every output passes through vmjail, and what is beyond it is dropped. */
+export function openStreams(streams: Streams, budget?: Budget): OpenStreams {
+	const opener = new Opener();
+	const stdin = opener.input(streams.stdin ?? "ignore");
+	const stdout = opener.output(streams.stdout ?? "inherit", 1, budget);
+	const stderr = opener.output(streams.stderr ?? "inherit", 2, budget);
+	return {
+		descriptors: [stdin, stdout.descriptor, stderr.descriptor],
+		stdout: stdout.tap?.done,
+		stderr: stderr.tap?.done,
+		close: () => {
+			for (const descriptor of opener.toClose.splice(0)) closeSync(descriptor);
+		},
+	};
+}
