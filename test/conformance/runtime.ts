@@ -34,10 +34,15 @@ export interface RuntimeUnderTest {
 }
 
 /**
- * "limits": control groups hold what the policy says. "exact-status": a program that exits with 137 is told from one
- * that was killed. "erofs-first": a read-only place answers "read-only" even where permissions would refuse, too.
+ * What not every runtime gives, and what docs/runtimes.md says about those that do not:
+ * "limits": control groups hold what the policy says (a driver alone makes none);
+ * "exact-status": a program that exits with 137 is told from one that was killed;
+ * "kills-itself": a signal that the program sends itself ends it (under runc and crun it is the init of its pid
+ * namespace, and the kernel drops the signal);
+ * "erofs-first": a read-only place answers "read-only" even to a user whom its permissions refuse as well;
+ * "terminal", "terminal-size".
  */
-export type Need = "limits" | "exact-status" | "terminal" | "erofs-first";
+export type Need = "limits" | "exact-status" | "kills-itself" | "erofs-first" | "terminal" | "terminal-size";
 
 /** Folders and files on the host that a case is about; removed at its end. */
 export interface Scratch {

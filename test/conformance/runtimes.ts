@@ -21,7 +21,12 @@ export async function runscRuntimes(): Promise<readonly RuntimeUnderTest[]> {
 	const builds = await runscBuilds();
 	return builds.map((runsc) => {
 		const driver = runscDriver({ runsc, accel: "systrap", caller });
-		return driverUnderTest(`runsc ${runsc.abilities.version}`, driver, ["exact-status", "terminal"]);
+		return driverUnderTest(`runsc ${runsc.abilities.version}`, driver, [
+			"exact-status",
+			"kills-itself",
+			"terminal",
+			"terminal-size",
+		]);
 	});
 }
 
@@ -31,6 +36,7 @@ export function ociRuntimes(): readonly RuntimeUnderTest[] {
 	return (["crun", "runc"] as const).flatMap((runtime) => {
 		const path = folders.map((folder) => join(folder, runtime)).find(exists);
 		if (path === undefined) return [];
-		return [driverUnderTest(runtime, ociCliDriver({ runtime, path, caller }), ["terminal", "erofs-first"])];
+		const size = runtime === "runc" ? (["terminal-size"] as const) : [];
+		return [driverUnderTest(runtime, ociCliDriver({ runtime, path, caller }), ["terminal", "erofs-first", ...size])];
 	});
 }

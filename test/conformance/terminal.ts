@@ -53,7 +53,9 @@ export async function openTerminal(typed = ""): Promise<Streams> {
 async function firstLine(holder: ChildProcess): Promise<string> {
 	const stream = holder.stdout;
 	let line = "";
-	while (!line.includes("\n"))
-		line += (await once(stream ?? holder, "readable"), stream?.read()?.toString("latin1") ?? "");
+	while (!line.includes("\n")) {
+		await once(stream ?? holder, "readable");
+		line += (stream?.read() as Buffer | null)?.toString("latin1") ?? "";
+	}
 	return line.trim();
 }

@@ -5,10 +5,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { VmjailError } from "../../errors.ts";
+import { type MountEntry, parseMountinfo } from "../../host/mountinfo.ts";
 import type { Spec } from "../../oci/types.ts";
 import { exportBundle } from "../bundle/export.ts";
 import type { Driver, Handle, RawExit, StartOptions, Stdio } from "../driver.ts";
 import { makeRunDir, type RunDir } from "../run-dir.ts";
+import type { StageStep } from "../stage/types.ts";
 import { type Supervised, type Supervisor, signaled } from "../supervise/types.ts";
 import { superviseByUtilLinux } from "../supervise/util-linux.ts";
 import { deleteArgv, type OciArgvInput, type OciRuntime, runArgv } from "./argv.ts";
@@ -50,6 +52,7 @@ async function start(options: OciCliOptions, spec: Spec, stdio: Stdio, { cgroup 
 			argv: runArgv(input),
 			env: {},
 			stdio,
+			stage: { root: dir.root, steps: preparation(runtime, parseMountinfo(read("/proc/self/mountinfo"))) },
 			...(caller.privileged ? {} : { asIds: { uid: caller.uid, gid: caller.gid } }),
 			...(cgroup === undefined ? {} : { cgroup }),
 			report: dir.report,
@@ -60,6 +63,13 @@ async function start(options: OciCliOptions, spec: Spec, stdio: Stdio, { cgroup 
 		dir.remove();
 		throw cause;
 	}
+}
+
+/** crun 1.8 does not start where a cgroup2 with controllers lies beside cgroup v1; it needs neither from us. */
+export function preparation(runtime: OciRuntime, mounts: readonly MountEntry[]): readonly StageStep[] {
+	const of = (type: string) => mounts.filter((mount) => mount.type === type).map(({ mountPoint }) => mountPoint);
+	if (runtime !== "crun" || of("cgroup").length === 0) return [];
+	return of("cgroup2").map((at) => ({ op: "tmpfs", at }));
 }
 
 /** The control group around the whole runtime keeps the limits, the same for every runtime. */

@@ -22,9 +22,18 @@ export const exits: readonly Case[] = [
 	},
 	{
 		name: "a signal is 128 and its number",
+		needs: ["kills-itself"],
 		async run(runtime) {
 			const { exitCode, error } = await runtime.run({}, sh("kill -SEGV $$"));
 			expect({ exitCode, error }).toEqual({ exitCode: 139, error: undefined });
+		},
+	},
+	{
+		name: "a signal from outside the jail is 128 and its number",
+		async run(runtime) {
+			const script = "echo ready; exec sleep 100";
+			const result = await runtime.run({}, sh(script), { signalAfterFirstLine: 9 });
+			expect({ exitCode: result.exitCode, error: result.error }).toEqual({ exitCode: 137, error: undefined });
 		},
 	},
 	{
