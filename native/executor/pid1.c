@@ -177,9 +177,6 @@ static void check_limits(struct pid1 *p)
 static _Noreturn void become_program(struct pid1 *p, struct hold *hold)
 {
 	struct machine *m = p->machine;
-	/* With a user namespace of its own, /proc/<pid> must stay writable for pid 1 until its ids are mapped. */
-	if (m->program->clone_flags & CLONE_NEWUSER)
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (!hold_wait(hold))
 		_exit(127);
 	m->pid = getpid();
@@ -285,14 +282,23 @@ static bool start_workload(struct pid1 *p)
 	getrusage(RUSAGE_CHILDREN, &p->work.usage_before);
 	p->work.cpu_before_ns = cpu_now(p);
 	p->work.started_ns = monotonic_ns();
+	/*
+	 * Until its exec the child's memory counts as the host's user namespace's, and only where it is dumpable may pid 1
+	 * trace it and map its ids. There is no other process in the jail now that could use that.
+	 */
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (!hold_open(&hold) || (p->work.pid = machine_clone(m)) < 0) {
 		m->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
 		p->work.pid = 0;
 		hold_close(&hold);
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		return false;
 	}
 	if (p->work.pid == 0)
 		become_program(p, &hold);
+	/* Before the child is let go: from then on there may be others. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		end_jail(1);
 	m->pid = p->work.pid;
 	if (machine_run(m, SECTION_PARENT) != 0 || !seize_if_guarded(p)) {
 		p->record->failure = m->failure;

@@ -3,7 +3,7 @@
 import { createColors } from "picocolors";
 import { VmjailError } from "../errors.ts";
 import type { Missing } from "../host/types.ts";
-import type { Outcome } from "../outcome/types.ts";
+import type { Denial, Outcome } from "../outcome/types.ts";
 
 export const FAILED = 125;
 const NOT_EXECUTABLE = 126;
@@ -52,6 +52,11 @@ const LIMITS = {
 	output: "output",
 	"file-size": "file size",
 } as const;
+
+/** One line for one refusal. */
+export function sayDenial({ detail, allowedBy }: Denial): void {
+	say(`refused: ${detail}${allowedBy === undefined ? "" : colors.dim(` (allow it: ${allowedBy})`)}`);
+}
 
 /** Says why the program was ended, where it did not end by itself. */
 export function sayEnd(outcome: Outcome): void {

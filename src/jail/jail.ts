@@ -3,11 +3,11 @@
 import { readUsage } from "../cgroup/usage.ts";
 import { VmjailError } from "../errors.ts";
 import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
-import type { EndReport } from "../executor/frames.ts";
+import type { EndReport, ExecDenial } from "../executor/frames.ts";
 import type { ExecReply, JailProcess } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
 import { endOf, type RawEnd } from "../outcome/outcome.ts";
-import type { Outcome } from "../outcome/types.ts";
+import type { Denial, Outcome } from "../outcome/types.ts";
 import type { Terminal } from "../plan/terminal.ts";
 import { workloadOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
@@ -22,6 +22,8 @@ export interface RunOptions extends Streams {
 	readonly signal?: AbortSignal;
 	/** A terminal of the jail's own in place of some streams. */
 	readonly terminal?: TerminalRequest;
+	/** Called for each distinct refusal, as it happens. */
+	readonly onDenial?: (denial: Denial) => void;
 }
 
 export interface TerminalRequest extends Terminal {
@@ -56,6 +58,8 @@ class Run implements Running {
 	readonly #process: JailProcess;
 	readonly #plan: EncodedProgram;
 	readonly #command: readonly string[];
+	readonly #denials: Denial[] = [];
+	readonly #onDenial: ((denial: Denial) => void) | undefined;
 	#cause: Cause = "none";
 
 	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions) {
@@ -63,6 +67,7 @@ class Run implements Running {
 		this.#prepared = prepared;
 		this.missing = prepared.missing;
 		this.#command = command;
+		this.#onDenial = options.onDenial;
 		const workload = workloadOf(prepared.spec, prepared.facts, {
 			...(options.terminal === undefined ? {} : { terminal: options.terminal }),
 			...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
@@ -80,6 +85,7 @@ class Run implements Running {
 				descriptors: streams.descriptors,
 				last: true,
 				...(terminal === undefined ? {} : { onTerminal: (fd: number) => terminal.onMaster(fd, budget) }),
+				onDenied: (denial) => this.#deny(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
 			});
 			this.result = this.#finish(reply, workload, streams);
@@ -102,6 +108,13 @@ class Run implements Running {
 		this.#stop("cancelled");
 	}
 
+	#deny({ path, pid, killed }: ExecDenial): void {
+		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
+		const denial: Denial = { control: "exec", detail, allowedBy: `--exec ${path}` };
+		this.#denials.push(denial);
+		this.#onDenial?.(denial);
+	}
+
 	#budget(maxBytes: number | undefined): Budget | undefined {
 		return maxBytes === undefined ? undefined : new Budget(maxBytes, () => this.#stop("output"));
 	}
@@ -120,7 +133,8 @@ class Run implements Running {
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
-			throw launchError(reply.of === "jail" ? this.#prepared.plan : workload, reply.failure, this.#command);
+			const refused = this.#denials.length > 0;
+			throw launchError(reply.of === "jail" ? this.#prepared.plan : workload, reply.failure, this.#command, refused);
 		}
 		this.#checkCleanup(end);
 		return {
@@ -160,7 +174,7 @@ class Run implements Running {
 			pidsRefused: group.pidsRefused,
 		};
 		return {
-			...endOf(raw),
+			...endOf(raw, this.#denials.at(-1)),
 			cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
 			cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
 			wallMs: exit?.wallMs ?? 0,
@@ -169,7 +183,7 @@ class Run implements Running {
 			oomKills: group.oomKills,
 			runtime: "runlc",
 			missing: this.#prepared.missing,
-			denials: [],
+			denials: this.#denials,
 		};
 	}
 }

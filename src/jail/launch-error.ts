@@ -34,19 +34,24 @@ function stepOf(launch: Launch | Plan, failure: StepFailure): Step | undefined {
 
 /**
  * The error for a failure. An execve(2) that failed is COMMAND_NOT_FOUND or COMMAND_NOT_EXECUTABLE, anything else
- * LAUNCH_FAILED.
+ * LAUNCH_FAILED. `refused`: the exec guard refused a program.
  */
-export function launchError(launch: Launch | Plan, failure: StepFailure, command: readonly string[]): VmjailError {
+export function launchError(launch: Launch | Plan, failure: StepFailure, command: readonly string[], refused = false): VmjailError {
 	const step = stepOf(launch, failure);
 	const name = errnoName(failure.error);
-	if (step?.call === "execve") return execError(step, name, failure, command[0] ?? "");
+	if (step?.call === "execve") return execError(step, name, failure, command[0] ?? "", refused);
 	const label = step?.label ?? "start a process in new namespaces";
 	const call = step?.call ?? "clone3";
 	return new VmjailError("LAUNCH_FAILED", `${label}: ${name}`, { remedy: REMEDIES[`${call} ${name}`] ?? DOCTOR });
 }
 
-function execError(step: Step, name: string, failure: StepFailure, program: string): VmjailError {
+function execError(step: Step, name: string, failure: StepFailure, program: string, refused: boolean): VmjailError {
 	const file = program.includes("/") ? step.label.slice(EXEC_LABEL.length) : program;
+	if (refused) {
+		return new VmjailError("COMMAND_NOT_EXECUTABLE", `${file}: refused: it is not in security.process.allow`, {
+			remedy: `Allow it: --exec ${file.startsWith("/") ? file : "PATH"} (see \`vmjail check\` for what else it needs).`,
+		});
+	}
 	const denied = failure.denied !== 0 && (name === "ENOENT" || name === "ENOTDIR");
 	if ((name === "ENOENT" || name === "ENOTDIR") && !denied) {
 		return new VmjailError("COMMAND_NOT_FOUND", `${file}: not found in the jail`, {

@@ -3,6 +3,7 @@
 import { cgroupSteps } from "../cgroup/steps.ts";
 import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
+import { probePrograms } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { unavailable } from "../oci/available.ts";
@@ -61,7 +62,12 @@ export function prepare(
 	id: string,
 ): Prepared {
 	refuseUnavailable(policy);
-	const facts = { ...host, paths: probePaths(pathsOf(policy, host)) };
+	const { allow } = policy.security.process;
+	const facts: HostFacts = {
+		...host,
+		paths: probePaths(pathsOf(policy, host)),
+		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path) }),
+	};
 	const spec = specOf({ policy, facts, command, terminal });
 	const { cpuMs, wallMs, outputMaxBytes, optional } = readAnnotations(spec);
 	const cgroup = cgroupSteps({

@@ -13,7 +13,7 @@ export interface Unavailable {
 /** Everything in the policy that no driver of this version enforces; empty where it can run. */
 export function unavailable(policy: Policy): readonly Unavailable[] {
 	const { runtime, rollback } = policy.system;
-	const { network, process: programs } = policy.security;
+	const { network } = policy.security;
 	return [
 		...(runtime === "runlc" || runtime === "auto" ? [] : [driver("system.runtime", runtime)]),
 		...(rollback === "" || rollback === "runlc" ? [] : [driver("system.rollback", rollback)]),
@@ -23,15 +23,6 @@ export function unavailable(policy: Policy): readonly Unavailable[] {
 						path: "security.network.mode",
 						what: "network rules are not enforced by this version",
 						remedy: 'Set security.network.mode to "none" (no network) or "host" (the host\'s network, unfiltered).',
-					},
-				]
-			: []),
-		...(programs.allow.length > 0
-			? [
-					{
-						path: "security.process.allow",
-						what: "an allow-list of programs is not enforced by this version",
-						remedy: "Leave security.process.allow empty, and mask or leave out the programs that must not run.",
 					},
 				]
 			: []),

@@ -5,7 +5,8 @@ import type { Spec } from "../oci/types.ts";
 import { RULESET, rulesetSteps } from "./landlock.ts";
 import { maskSteps, readonlySteps } from "./masks.ts";
 import { mountSteps } from "./mounts.ts";
-import { cloneFlags, idMapSteps, namespaceSteps } from "./namespaces.ts";
+import { cgroupNamespaceSteps, cloneFlags, idMapSteps, namespaceSteps } from "./namespaces.ts";
+import { allowSteps, memfdSteps, withoutExec } from "./programs.ts";
 import { deviceLinkSteps, enterRootSteps, newRootSteps } from "./root.ts";
 import type { Plan } from "./types.ts";
 
@@ -18,20 +19,25 @@ import type { Plan } from "./types.ts";
  */
 export function planOf(spec: Spec, facts: HostFacts): Plan {
 	const landlock = facts.landlockAbi > 0;
+	const programs = facts.programs ?? [];
+	const mounts = programs.length === 0 ? spec.mounts : withoutExec(spec.mounts, programs);
 	return {
 		cloneFlags: cloneFlags(spec.linux),
 		before: [],
 		parent: idMapSteps(spec.linux, facts.caller.privileged),
 		child: [
 			{ label: "start a session", call: "setsid", args: [] },
+			...cgroupNamespaceSteps(spec.linux),
 			...newRootSteps(spec.root),
-			...mountSteps(spec.mounts, facts.paths),
+			...mountSteps(mounts, facts.paths),
 			...deviceLinkSteps(),
 			...maskSteps(spec.linux.maskedPaths ?? [], facts.paths),
+			...(programs.length === 0 ? [] : memfdSteps()),
 			...readonlySteps(spec.linux.readonlyPaths ?? [], facts.paths),
 			...enterRootSteps(),
 			...namespaceSteps(spec),
-			...(landlock ? rulesetSteps(spec, facts.paths, facts.landlockAbi) : []),
+			...allowSteps(programs),
+			...(landlock ? rulesetSteps(spec, facts) : []),
 		],
 		account: [],
 		cleanup: [],

@@ -8,6 +8,7 @@ import { CLONE_NEW, SECCOMP_SET_MODE_FILTER, SIG_SETMASK } from "./constants.ts"
 import { credentialSteps, rlimitSteps } from "./credentials.ts";
 import { restrictSteps } from "./landlock.ts";
 import { idMapSteps } from "./namespaces.ts";
+import { stopAtExecSteps } from "./programs.ts";
 import { compileSeccomp } from "./seccomp/compile.ts";
 import { block, cstring, stringArray, struct } from "./steps.ts";
 import { foregroundSteps, openTerminalSteps, type Terminal } from "./terminal.ts";
@@ -110,6 +111,7 @@ export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOption
 			...(landlock ? restrictSteps() : []),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
+			...(facts.programs === undefined || facts.programs.length === 0 ? [] : stopAtExecSteps(facts.arch)),
 			...seccompSteps(spec, facts),
 			...execSteps(process),
 		],
