@@ -25,6 +25,8 @@ export interface RunDir {
 	readonly root: string;
 	/** An empty read-only file. */
 	readonly emptyFile: string;
+	/** Folder for what the runtime has to say about itself. */
+	readonly logs: string;
 	/** Where a supervisor writes why it failed; may not exist. */
 	readonly report: string;
 	remove(): void;
@@ -33,7 +35,8 @@ export interface RunDir {
 const PREFIX = "vmjail-run-";
 
 /**
- * Makes the folder, mode 0700, below `parent` (default: the folder for temporary files). First removes those of processes
+ * Makes the folder below `parent` (default: the folder for temporary files). Others may pass through it to the root, which
+ * is empty outside of the jail's mount namespace; the rest is the caller's alone. First removes those of processes
  * that were killed before they could.
  */
 export function makeRunDir(parent: string = tmpdir()): RunDir {
@@ -47,11 +50,14 @@ export function makeRunDir(parent: string = tmpdir()): RunDir {
 		state: join(path, "state"),
 		root: join(path, "root"),
 		emptyFile: join(path, "empty"),
-		report: join(path, "report"),
+		logs: join(path, "logs"),
+		report: join(path, "logs", "report"),
 		remove: () => rmSync(path, { recursive: true, force: true }),
 	};
 	try {
-		for (const folder of [dir.bundle, dir.state, dir.root]) mkdirSync(folder, { mode: 0o700 });
+		for (const folder of [dir.bundle, dir.state, dir.logs, dir.root]) mkdirSync(folder, { mode: 0o700 });
+		// A runtime may look at the root as another user than the caller.
+		for (const folder of [path, dir.root]) chmodSync(folder, 0o711);
 		writeFileSync(dir.emptyFile, "");
 		chmodSync(dir.emptyFile, 0o444);
 	} catch (cause) {
@@ -69,7 +75,7 @@ function sweep(parent: string, namespace: string): void {
 		const path = join(parent, name);
 		// Only what nobody else can have made or filled: a planted tree could make rm follow a link elsewhere.
 		const stat = lstatSync(path, { throwIfNoEntry: false });
-		if (stat?.isDirectory() !== true || stat.uid !== process.geteuid?.() || (stat.mode & 0o077) !== 0) continue;
+		if (stat?.isDirectory() !== true || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) continue;
 		try {
 			rmSync(path, { recursive: true, force: true });
 		} catch {

@@ -45,7 +45,7 @@ async function start(options: OciCliOptions, spec: Spec, stdio: Stdio, { cgroup 
 	try {
 		exportBundle({ spec: withoutLimits(spec), dir: dir.bundle });
 		const input: OciArgvInput = {
-			...{ runtime, path, state: dir.state, log: join(dir.path, "log") },
+			...{ runtime, path, state: dir.state, log: join(dir.logs, "log") },
 			...{ bundle: dir.bundle, id: dir.id },
 		};
 		const process = await supervisor({

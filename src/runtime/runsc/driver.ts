@@ -47,7 +47,7 @@ async function start(options: RunscOptions, spec: Spec, stdio: Stdio, startOptio
 		const files = prepare(dir, spec, options);
 		const debugLog = startOptions.debugLog === undefined ? undefined : join(startOptions.debugLog, dir.id);
 		if (debugLog !== undefined) mkdirSync(debugLog, { recursive: true, mode: 0o700 });
-		const log = join(dir.path, "log");
+		const log = join(dir.logs, "log");
 		const process = await supervisor({
 			argv: runArgv({
 				...{ runsc, state: dir.state, log, accel, bundle: dir.bundle, id: dir.id },
