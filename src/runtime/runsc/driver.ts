@@ -18,6 +18,7 @@ import { type AdaptInput, adapt, forStage, networkOf } from "./adapt.ts";
 import { killArgv, runArgv } from "./argv.ts";
 import { exitOf, failureOf, parseLog } from "./exit.ts";
 import type { Runsc } from "./find.ts";
+import { requireFaithful } from "./streams.ts";
 
 export interface RunscOptions {
 	readonly runsc: Runsc;
@@ -41,6 +42,7 @@ async function start(options: RunscOptions, spec: Spec, stdio: Stdio, startOptio
 			remedy: "Run vmjail where it may make control groups, or take the limits out of the policy.",
 		});
 	}
+	requireFaithful(stdio);
 	const dir = makeRunDir(options.runDir);
 	try {
 		const { runsc, caller, accel, supervisor = superviseByUtilLinux } = options;
