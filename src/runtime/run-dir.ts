@@ -89,12 +89,13 @@ function pidNamespace(): string {
 	return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
 }
 
-/** proc_pid_stat(5), field 22, in clock ticks since boot; undefined where there is no such process. */
+/** proc_pid_stat(5), field 22, in clock ticks since boot; undefined where there is no such process, or it is dead (Z). */
 function startTime(pid: number): string | undefined {
 	try {
 		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
 		// The name in parentheses may itself hold blanks and parentheses.
-		return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+		const [state, ...rest] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+		return state === "Z" ? undefined : rest[18];
 	} catch {
 		return undefined;
 	}

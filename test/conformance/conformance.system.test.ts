@@ -25,7 +25,7 @@ const groups = { exits, files, processes };
 
 describe.each([runlc, ...runsc, ...oci].map((runtime) => [runtime.name, runtime] as const))("%s", (_, runtime) => {
 	describe.each(Object.entries(groups))("%s", (_group, cases) => {
-		// A case that a runtime is known not to fulfil is run nowhere: `gives` in runtimes.ts is that list, docs/runtimes the text.
+		// A case that a runtime is known not to fulfil is run nowhere: `gives` in runtimes.ts is that list, docs/runsc.md says why.
 		const own = cases.filter(({ needs = [] }) => needs.every((need) => runtime.gives.has(need)));
 		it.each(own.map((one) => [one.name, one] as const))("%s", (_name, one) =>
 			withScratch((scratch) => one.run(runtime, scratch)),

@@ -34,7 +34,7 @@ export interface RuntimeUnderTest {
 }
 
 /**
- * What not every runtime gives, and what docs/runtimes.md says about those that do not:
+ * What not every runtime gives, and what docs/runsc.md says about those that do not:
  * "limits": control groups hold what the policy says (a driver alone makes none);
  * "exact-status": a program that exits with 137 is told from one that was killed;
  * "kills-itself": a signal that the program sends itself ends it (under runc and crun it is the init of its pid
