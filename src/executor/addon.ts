@@ -12,6 +12,16 @@ export interface Addon {
 	memfd(bytes: Uint8Array): number;
 	/** Sends one message with descriptors; false where the socket is full. Throws an Error with `code` otherwise. */
 	send(socket: number, message: Uint8Array, descriptors: readonly number[]): boolean;
+	/**
+	 * Owns the transparent UDP socket; calls back for each datagram with the bytes of two socket addresses: its sender's, and
+	 * the destination that the sender wrote. Returns what closes the socket.
+	 */
+	receiveDatagrams(
+		socket: number,
+		callback: (payload: Buffer, source: Buffer, destination: Buffer) => void,
+	): () => void;
+	/** Sends a whole IP packet by a connected raw socket, never waiting; false where it could not be sent. */
+	sendPacket(socket: number, packet: Uint8Array): boolean;
 	/** Calls back for each message that arrives, with null when the peer is gone. Owns the socket until "close". */
 	watch(socket: number, callback: (message: Buffer | null, descriptors: number[]) => void): WatchControl;
 }

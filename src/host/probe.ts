@@ -87,6 +87,10 @@ export function probeHost(options: ProbeOptions = {}): HostFacts {
 			env: definedEnv(self.env),
 		},
 		idMap: { uids: idsOf("/proc/self/uid_map"), gids: idsOf("/proc/self/gid_map") },
+		mac: {
+			apparmor: attempt(() => fs.readFile("/sys/module/apparmor/parameters/enabled"))?.startsWith("Y") ?? false,
+			selinux: attempt(() => fs.readFile("/sys/fs/selinux/enforce")) !== undefined,
+		},
 		landlockAbi: probeExecutor?.().landlockAbi ?? 0,
 		cpus: self.cpus,
 		cgroup: probeCgroup(proc, fs, self.pid),

@@ -107,6 +107,8 @@ export interface HostFacts {
 	};
 	/** 0: none. */
 	readonly landlockAbi: number;
+	/** Mandatory access control that a policy may name a profile or label of: is it switched on? */
+	readonly mac: { readonly apparmor: boolean; readonly selinux: boolean };
 	readonly cpus: number;
 	readonly cgroup: CgroupFacts;
 	/** Every path that the policy names. */

@@ -6,15 +6,18 @@ import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/enc
 import type { EndReport, ExecDenial } from "../executor/frames.ts";
 import type { ExecReply, JailProcess } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
+import type { NetworkEvent } from "../network/events.ts";
 import { endOf, type RawEnd } from "../outcome/outcome.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
 import type { Terminal } from "../plan/terminal.ts";
+import type { Workload } from "../plan/types.ts";
 import { workloadOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
 import { launchError } from "./launch-error.ts";
+import type { JailNetwork } from "./network.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
-import { Budget, openStreams, type Streams } from "./stdio.ts";
+import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
 
 export interface RunOptions extends Streams {
 	readonly policy: Policy;
@@ -50,6 +53,13 @@ export interface Running {
 
 type Cause = RawEnd["cause"];
 
+interface Executed {
+	readonly replied: Promise<ExecReply>;
+	readonly streams: OpenStreams;
+}
+
+const SIGKILL = 9;
+
 /** The run of one program in one jail. */
 class Run implements Running {
 	readonly result: Promise<RunResult>;
@@ -62,7 +72,7 @@ class Run implements Running {
 	readonly #onDenial: ((denial: Denial) => void) | undefined;
 	#cause: Cause = "none";
 
-	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions) {
+	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions, network?: JailNetwork) {
 		const { arch } = prepared.facts;
 		this.#prepared = prepared;
 		this.missing = prepared.missing;
@@ -76,24 +86,43 @@ class Run implements Running {
 		this.#plan = encodePlan(prepared.plan, arch);
 		const program = encodeWorkload(workload, this.#plan, prepared.plan, arch);
 		const budget = this.#budget(prepared.outputMaxBytes);
+		this.#process = at.zygote.launch(this.#plan);
+		const execute = () => this.#execute(program, options, budget);
+		this.result =
+			network === undefined
+				? this.#finish(execute(), workload)
+				: this.#connected(network, () => this.#finish(execute(), workload));
+		this.#cancelOn(options.signal);
+	}
+
+	#execute(program: EncodedProgram, options: RunOptions, budget: Budget | undefined): Executed {
 		const streams = openStreams(options, budget);
 		const { terminal } = options;
 		try {
-			this.#process = at.zygote.launch(this.#plan);
-			const reply = this.#process.exec({
+			const replied = this.#process.exec({
 				program,
 				descriptors: streams.descriptors,
 				last: true,
-				...(terminal === undefined ? {} : { onTerminal: (fd: number) => terminal.onMaster(fd, budget) }),
-				onDenied: (denial) => this.#deny(denial),
+				...(terminal === undefined ? {} : { onDescriptor: (fd: number) => terminal.onMaster(fd, budget) }),
+				onDenied: (denial) => this.#denyProgram(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
 			});
-			this.result = this.#finish(reply, workload, streams);
+			return { replied, streams };
 		} finally {
 			streams.close();
 		}
-		options.signal?.addEventListener("abort", () => this.cancel(), { once: true });
-		if (options.signal?.aborted) this.cancel();
+	}
+
+	/** Connects the network, then runs; whatever happens, the gateway ends after the jail. */
+	async #connected(network: JailNetwork, finish: () => Promise<RunResult>): Promise<RunResult> {
+		try {
+			await network.connect(this.#process);
+			return await finish();
+		} finally {
+			this.#process.close();
+			await this.#process.end;
+			await network.close();
+		}
 	}
 
 	signal(number: number): void {
@@ -108,9 +137,29 @@ class Run implements Running {
 		this.#stop("cancelled");
 	}
 
-	#deny({ path, pid, killed }: ExecDenial): void {
+	/** Listens only while the program runs: one AbortSignal may serve very many. */
+	#cancelOn(signal: AbortSignal | undefined): void {
+		if (signal === undefined) return;
+		const cancel = () => this.cancel();
+		const forget = () => signal.removeEventListener("abort", cancel);
+		signal.addEventListener("abort", cancel, { once: true });
+		this.result.then(forget, forget);
+		if (signal.aborted) cancel();
+	}
+
+	/** The gateway refused something. */
+	onNetworkEvent(event: NetworkEvent): void {
+		if (event.kind !== "net.denied") return;
+		const allowedBy = event.wouldAllow === undefined ? {} : { allowedBy: event.wouldAllow.flag };
+		this.#deny({ control: "network", detail: event.message, ...allowedBy });
+	}
+
+	#denyProgram({ path, pid, killed }: ExecDenial): void {
 		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
-		const denial: Denial = { control: "exec", detail, allowedBy: `--exec ${path}` };
+		this.#deny({ control: "exec", detail, allowedBy: `--exec ${path}` });
+	}
+
+	#deny(denial: Denial): void {
 		this.#denials.push(denial);
 		this.#onDenial?.(denial);
 	}
@@ -124,19 +173,16 @@ class Run implements Running {
 		this.#process.close();
 	}
 
-	async #finish(
-		replied: Promise<ExecReply>,
-		workload: ReturnType<typeof workloadOf>,
-		streams: ReturnType<typeof openStreams>,
-	): Promise<RunResult> {
+	async #finish({ replied, streams }: Executed, workload: Workload): Promise<RunResult> {
 		const reply = await replied;
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
-			const refused = this.#denials.length > 0;
+			const refused = this.#denials.some(({ control }) => control === "exec");
 			throw launchError(reply.of === "jail" ? this.#prepared.plan : workload, reply.failure, this.#command, refused);
 		}
 		this.#checkCleanup(end);
+		if (reply.kind === "lost") this.#checkLost(end);
 		return {
 			...this.#outcome(reply, end),
 			...(stdout === undefined ? {} : { stdout }),
@@ -157,6 +203,20 @@ class Run implements Running {
 			`the program ended, but cleaning up did not succeed: ${step?.label ?? "?"}`,
 			{
 				remedy: "The next vmjail tries again; `vmjail doctor` shows what is left.",
+			},
+		);
+	}
+
+	/** Killed (for want of memory, say) pid 1 takes the program with it; that it leaves by itself is a fault. */
+	#checkLost(end: EndReport | undefined): void {
+		const status = end?.status ?? 0;
+		if (this.#cause !== "none" || (status & 0x7f) === SIGKILL) return;
+		throw new VmjailError(
+			"EXECUTOR_FAILED",
+			`the jail's pid 1 refused to go on (wait status 0x${status.toString(16)})`,
+			{
+				remedy:
+					"It takes files, pipes, sockets and terminals as streams, not what was opened with O_PATH. Else report it.",
 			},
 		);
 	}
@@ -196,8 +256,17 @@ class Run implements Running {
 export async function start(command: readonly string[], options: RunOptions): Promise<Running> {
 	const at = session();
 	const facts = await at.facts();
-	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, at.newGroupId());
-	return new Run(at, prepared, command, options);
+	const id = at.newGroupId();
+	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, id);
+	const { network } = options.policy.security;
+	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
+	const { JailNetwork } = await import("./network.ts");
+	const running: { run?: Run } = {};
+	const onEvent = (event: NetworkEvent) => running.run?.onNetworkEvent(event);
+	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, onEvent });
+	const plan = { ...prepared.plan, parentJail: gateway.parentJail };
+	running.run = new Run(at, { ...prepared, plan }, command, options, gateway);
+	return running.run;
 }
 
 /**

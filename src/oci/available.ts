@@ -13,19 +13,9 @@ export interface Unavailable {
 /** Everything in the policy that no driver of this version enforces; empty where it can run. */
 export function unavailable(policy: Policy): readonly Unavailable[] {
 	const { runtime, rollback } = policy.system;
-	const { network } = policy.security;
 	return [
 		...(runtime === "runlc" || runtime === "auto" ? [] : [driver("system.runtime", runtime)]),
 		...(rollback === "" || rollback === "runlc" ? [] : [driver("system.rollback", rollback)]),
-		...(network.mode === "hostwithpolicy"
-			? [
-					{
-						path: "security.network.mode",
-						what: "network rules are not enforced by this version",
-						remedy: 'Set security.network.mode to "none" (no network) or "host" (the host\'s network, unfiltered).',
-					},
-				]
-			: []),
 	];
 }
 

@@ -42,9 +42,12 @@ const SIGKILL = 9;
 const SIGXCPU = 24;
 const SIGXFSZ = 25;
 
-/** "SIGTERM"; real-time signals as "SIGRTMIN+2". */
+/** The first real-time signal that the C library leaves to programs (signal(7)). */
+const SIGRTMIN = 34;
+
+/** "SIGTERM"; real-time signals as "SIGRTMIN+2", and "SIG32" for those that the C library keeps for itself. */
 export function signalName(number: number): string {
-	return SIGNALS[number] ?? `SIGRTMIN+${number - 34}`;
+	return SIGNALS[number] ?? (number < SIGRTMIN ? `SIG${number}` : `SIGRTMIN+${number - SIGRTMIN}`);
 }
 
 /** 0 for a name that is none. */
@@ -69,7 +72,8 @@ export interface RawEnd {
  */
 export function endOf(raw: RawEnd, denial?: Denial): End {
 	if (raw.cause === "cancelled") return { kind: "cancelled" };
-	if (raw.cause === "denied") return { kind: "denied", control: denial?.control ?? "exec", detail: denial?.detail ?? "a program" };
+	if (raw.cause === "denied")
+		return { kind: "denied", control: denial?.control ?? "exec", detail: denial?.detail ?? "a program" };
 	if (raw.cause !== "none") return limit(raw.cause);
 	const signal = raw.status === undefined ? SIGKILL : raw.status & 0x7f;
 	const exitCode = ((raw.status ?? 0) >> 8) & 0xff;
@@ -107,7 +111,8 @@ export function exitStatus(end: End): number {
 }
 
 function realTimeOr(name: string): number {
-	return name.startsWith("SIGRTMIN+") ? 34 + Number(name.slice("SIGRTMIN+".length)) : signalNumber(name);
+	const [, base, number] = /^SIG(RTMIN\+)?(\d+)$/.exec(name) ?? [];
+	return number === undefined ? signalNumber(name) : Number(number) + (base === undefined ? 0 : SIGRTMIN);
 }
 
 function limitStatus(name: LimitName): number {

@@ -90,7 +90,10 @@ function rightsOf(mount: Mount, paths: Readonly<Record<string, PathFact>>): numb
 }
 
 /** Steps that build the ruleset inside the jail, once; workloads restrict themselves with it. */
-export function rulesetSteps(spec: Spec, facts: Pick<HostFacts, "paths" | "programs" | "landlockAbi">): readonly Step[] {
+export function rulesetSteps(
+	spec: Spec,
+	facts: Pick<HostFacts, "paths" | "programs" | "landlockAbi">,
+): readonly Step[] {
 	const { paths, programs, landlockAbi: abi } = facts;
 	const known = knownRights(abi);
 	const scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;

@@ -38,7 +38,12 @@ export function executableFiles(programs: readonly ProgramFact[]): readonly stri
 /** In pid 1, when the root is in place: tells the guard the allowed files, by inode. */
 export function allowSteps(programs: readonly ProgramFact[]): readonly Step[] {
 	return programFiles(programs).flatMap((file): readonly Step[] => [
-		{ label: `open ${file} in the jail`, call: "openat2", args: [AT_FDCWD, cstring(file), LINK_FREE, 24], save: "program" },
+		{
+			label: `open ${file} in the jail`,
+			call: "openat2",
+			args: [AT_FDCWD, cstring(file), LINK_FREE, 24],
+			save: "program",
+		},
 		{ label: `let ${file} run`, call: "allow_program", args: [{ slot: "program" }] },
 	]);
 }

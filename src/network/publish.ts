@@ -1,0 +1,127 @@
+/** Ports of the jail, published on the host: Node listens, and each connection is joined to one that leads into the jail. */
+
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { VmjailError } from "../errors.ts";
+import type { PublishedPort } from "../policy/types.ts";
+import type { Report } from "./events.ts";
+import { formatEndpoint } from "./ip.ts";
+import { type Coupled, couple, pump } from "./relay/pump.ts";
+
+/**
+ * A connection to a port of the jail's loopback, allowHalfOpen. Rejects where nobody listens there. The socket must be made
+ * inside S, so whoever holds the jail's pid 1 brings this along.
+ */
+export type DialJail = (port: number) => Promise<Duplex & Coupled>;
+
+export interface Published {
+	/** As asked for; `hostPort` is the real one where 0 was asked for. */
+	readonly ports: readonly PublishedPort[];
+	/** Stops listening and resets every connection. */
+	close(): Promise<void>;
+}
+
+const MOST_CONNECTIONS = 1024;
+
+interface PublishOptions {
+	readonly dial: DialJail;
+	readonly report: Report;
+	readonly nextId: () => number;
+}
+
+/**
+ * @throws VmjailError HOST_UNSUPPORTED where a port cannot be had (taken, privileged, an address that is not the host's); nothing is
+ *   left listening then
+ */
+export async function publish(ports: readonly PublishedPort[], options: PublishOptions): Promise<Published> {
+	const open = new Set<Socket>();
+	const servers: Server[] = [];
+	const close = async (): Promise<void> => {
+		const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
+		for (const socket of open) socket.resetAndDestroy();
+		await Promise.all(closed);
+	};
+	const published: PublishedPort[] = [];
+	try {
+		for (const port of ports) {
+			const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
+			server.maxConnections = MOST_CONNECTIONS;
+			server.on("connection", (client) => void join(client, port.jailPort, options, open));
+			await listen(server, port);
+			servers.push(server);
+			const address = server.address();
+			published.push({
+				...port,
+				hostPort: typeof address === "object" && address !== null ? address.port : port.hostPort,
+			});
+		}
+	} catch (error) {
+		await close();
+		throw error;
+	}
+	return { ports: published, close };
+}
+
+async function listen(server: Server, { hostAddress, hostPort }: PublishedPort): Promise<void> {
+	try {
+		// "::" means IPv6 alone: IPv4 is published where it is asked for.
+		server.listen({ host: hostAddress, port: hostPort, ipv6Only: true });
+		await once(server, "listening");
+		server.on("error", () => undefined);
+	} catch (error) {
+		const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+		throw new VmjailError(
+			"HOST_UNSUPPORTED",
+			`security.network.policy.listen: ${formatEndpoint(hostAddress, hostPort)}: ${code}`,
+			{
+				remedy: remedies[code] ?? "Publish on an address and a port that this host has free.",
+				cause: error,
+			},
+		);
+	}
+}
+
+const remedies: Readonly<Record<string, string>> = {
+	EACCES: 'Publish on a port above 1023, as in "8080->80".',
+	EADDRINUSE: 'Another program listens there: publish on another port, as in "8081->80".',
+	EADDRNOTAVAIL: "Publish on an address that this host has.",
+};
+
+async function join(
+	client: Socket,
+	jailPort: number,
+	{ dial, report, nextId }: PublishOptions,
+	open: Set<Socket>,
+): Promise<void> {
+	open.add(client);
+	client.once("close", () => open.delete(client));
+	client.on("error", () => undefined);
+	const peer = formatEndpoint(client.remoteAddress ?? "", client.remotePort ?? 0);
+	const started = performance.now();
+	let inside: Duplex & Coupled;
+	try {
+		inside = await dial(jailPort);
+	} catch {
+		client.resetAndDestroy(); // nobody listens in the jail
+		return;
+	}
+	if (client.destroyed) return void inside.destroy();
+	const id = nextId();
+	report({ kind: "net.accept", id, peer, jailPort });
+	couple(client, inside, () => {
+		const durationMs = Math.round(performance.now() - started);
+		// What the jail sent is what the client was sent.
+		report({
+			kind: "net.close",
+			id,
+			destination: peer,
+			sent: client.bytesWritten,
+			received: client.bytesRead,
+			durationMs,
+		});
+	});
+	pump(client, inside, undefined);
+	pump(inside, client, undefined);
+	client.resume();
+}

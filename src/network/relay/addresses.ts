@@ -1,0 +1,77 @@
+/** Which of a name's real addresses may be reached (DNS rebinding). */
+
+import { networkInterfaces } from "node:os";
+import type { DenialReason } from "../events.ts";
+import { bitsOf, contains, formatIp, type Ip, parseIp } from "../ip.ts";
+import { includesPort } from "../ports.ts";
+import { type Protocol, type Rules, ruleForAddress } from "../rules.ts";
+import { specialRangeOf } from "../special.ts";
+
+export interface Checked {
+	readonly allowed: readonly string[];
+	/** Why the first of the others is not. */
+	readonly refused?: { readonly reason: DenialReason; readonly address: string };
+}
+
+/** @param isOwn is this an address of the host? */
+export function checkAddresses(
+	rules: Rules,
+	protocol: Protocol,
+	addresses: readonly string[],
+	port: number,
+	isOwn: (ip: Ip) => boolean,
+): Checked {
+	const allowed: string[] = [];
+	let refused: Checked["refused"];
+	for (const address of addresses) {
+		const ip = parseIp(address);
+		if (ip === undefined) continue;
+		const reason = refusalOf(rules, protocol, ip, port, isOwn);
+		if (reason === undefined) allowed.push(formatIp(ip));
+		else refused ??= { reason, address: formatIp(ip) };
+	}
+	return { allowed, ...(refused === undefined ? {} : { refused }) };
+}
+
+/** Why an address may not be reached although its name may; undefined: it may. */
+export function refusalOf(
+	rules: Rules,
+	protocol: Protocol,
+	ip: Ip,
+	port: number,
+	isOwn: (ip: Ip) => boolean,
+): DenialReason | undefined {
+	if (isOwn(ip)) return namesExactly(rules, protocol, ip, port) ? undefined : "own-address";
+	if (specialRangeOf(ip) === undefined) return undefined;
+	return ruleForAddress(rules, protocol, ip, port) === undefined ? "special-address" : undefined;
+}
+
+/** An address of the host itself is open only to a rule for that one address. */
+function namesExactly(rules: Rules, protocol: Protocol, ip: Ip, port: number): boolean {
+	return rules[protocol].some(
+		({ block, ports }) =>
+			block !== undefined &&
+			block.prefix === bitsOf(block.family) &&
+			contains(block, ip) &&
+			includesPort([ports], port),
+	);
+}
+
+const KEPT_MS = 2000;
+
+/** Asks the system for the host's addresses, at most every two seconds. */
+export function ownAddresses(
+	list: typeof networkInterfaces = networkInterfaces,
+	now: () => number = () => performance.now(),
+): (ip: Ip) => boolean {
+	let known: ReadonlySet<string> = new Set();
+	let until = Number.NEGATIVE_INFINITY;
+	return (ip) => {
+		if (now() >= until) {
+			const addresses = Object.values(list()).flatMap((infos) => (infos ?? []).map(({ address }) => parseIp(address)));
+			known = new Set(addresses.flatMap((each) => (each === undefined ? [] : formatIp(each))));
+			until = now() + KEPT_MS;
+		}
+		return known.has(formatIp(ip));
+	};
+}

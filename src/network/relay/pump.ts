@@ -1,0 +1,53 @@
+/** Copies one direction of a connection. */
+
+import type { Duplex } from "node:stream";
+import type { TokenBucket } from "./bucket.ts";
+
+/** Everything that `from` reads goes to `to`, then its end; a slow `to` holds `from` back. */
+export function pump(from: Duplex, to: Duplex, bucket: TokenBucket | undefined): void {
+	if (bucket === undefined) {
+		from.pipe(to);
+		return;
+	}
+	from.on("data", (chunk: Buffer) => {
+		const room = to.write(chunk);
+		const wait = bucket.take(chunk.length);
+		if (room && wait === 0) return;
+		from.pause();
+		void ready(to, room, wait).then(() => from.resume());
+	});
+	from.once("end", () => to.end());
+}
+
+/** Resolves when the stream has room and the bucket has tokens; or when the stream is gone, to let the end be noticed. */
+export async function ready(to: Duplex, room: boolean, waitMs: number): Promise<void> {
+	const drained = room
+		? undefined
+		: new Promise<void>((resolve) => {
+				to.once("drain", resolve);
+				to.once("close", resolve);
+			});
+	await Promise.all([drained, waitMs > 0 ? new Promise((resolve) => setTimeout(resolve, waitMs)) : undefined]);
+}
+
+/**
+ * Two sockets live and die together: a reset or failure of one resets the other; an orderly end of both directions ends both.
+ * `closed` is called once, when both are gone.
+ */
+export function couple(a: Coupled, b: Coupled, closed: () => void): void {
+	let open = 2;
+	const watch = (one: Coupled, other: Coupled) => {
+		one.on("error", () => undefined);
+		one.once("close", () => {
+			if (one.readableEnded && one.writableFinished) other.destroySoon();
+			else other.resetAndDestroy();
+			open--;
+			if (open === 0) closed();
+		});
+	};
+	watch(a, b);
+	watch(b, a);
+}
+
+/** The part of net.Socket that `couple` uses. */
+export type Coupled = Duplex & { destroySoon(): void; resetAndDestroy(): unknown };

@@ -1,0 +1,37 @@
+/** The gateway's process in the harness. Descriptors 9 and up as netjail.c says. Argument: the folder with policy.json. */
+
+import { appendFileSync, readFileSync, writeSync } from "node:fs";
+import { createRequire as createAddonRequire } from "node:module";
+import { join } from "node:path";
+import { Gateway } from "../../src/network/gateway.ts";
+import { compileRules, needsUdp } from "../../src/network/rules.ts";
+import type { DatagramIo } from "../../src/network/udp/port.ts";
+import { policyOf, type RuleTexts } from "./policy.ts";
+
+const folder = process.argv[2] ?? ".";
+const { texts, limits, addon } = JSON.parse(readFileSync(join(folder, "policy.json"), "utf8")) as {
+	readonly texts: RuleTexts;
+	readonly limits: { readonly bytesPerSecond?: number };
+	readonly addon: string;
+};
+const rules = compileRules(policyOf(texts));
+const udp = needsUdp(rules);
+const gateway = await Gateway.start({
+	jail: "test",
+	rules,
+	families: [4, 6],
+	descriptors: {
+		tcp: [10, 11],
+		dnsUdp: 12,
+		dnsTcp: 13,
+		...(udp ? { udp: { 4: { receive: 14, send: 16 }, 6: { receive: 15, send: 17 } } } : {}),
+	},
+	...(udp ? { datagrams: createAddonRequire(import.meta.url)(addon) as DatagramIo } : {}),
+	limits,
+	onEvent: (event) => appendFileSync(join(folder, "events"), `${JSON.stringify(event)}\n`),
+});
+process.on("SIGTERM", async () => {
+	await gateway.close();
+	process.exit(0);
+});
+writeSync(9, "x");

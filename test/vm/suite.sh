@@ -1,0 +1,1 @@
+if [ -e /run/vm/exec ]; then . /run/vm/exec; fi
