@@ -9,7 +9,7 @@ export interface Job {
 	readonly argv: readonly string[];
 	readonly env: Readonly<Record<string, string>>;
 	readonly stdio: Stdio;
-	/** More descriptors of this process; the first becomes {@link FIRST_PASSED} in the program, and so on. */
+	/** More descriptors of this process: they become 4, 5 and so on in the program. */
 	readonly pass?: readonly number[];
 	/** Made in a mount namespace of the program's own. */
 	readonly stage?: Stage;
@@ -21,9 +21,6 @@ export interface Job {
 	/** File that says why a step before the program failed. */
 	readonly report: string;
 }
-
-/** The number that the first of {@link Job.pass} has in the program. */
-export const FIRST_PASSED = 4;
 
 export interface Supervised {
 	/** On the host; killing it ends everything that the program started. */

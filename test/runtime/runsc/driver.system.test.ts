@@ -12,6 +12,7 @@ import {
 	writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Mount, Spec } from "../../../src/oci/types.ts";
 import type { Runsc } from "../../../src/runtime/runsc/find.ts";
@@ -35,7 +36,7 @@ beforeAll(() => {
 	folder = mkdtempSync("/var/tmp/vmjail-runsc-");
 	chmodSync(folder, 0o755);
 	fixture = join(folder, "fixture.mjs");
-	const source = join(import.meta.dirname, "fixture.ts");
+	const source = fileURLToPath(new URL("./fixture.ts", import.meta.url));
 	execFileSync("npx", [
 		"esbuild",
 		source,
