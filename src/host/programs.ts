@@ -52,7 +52,10 @@ function checkContent(entry: AllowedProgram, real: string): void {
 	if (entry.sha256 === undefined) return;
 	const found = createHash("sha256").update(readFileSync(real)).digest("hex");
 	if (found === entry.sha256) return;
-	throw invalid(`${entry.path} is not the file that was listed: its sha256 is ${found}`, "Find out who changed it; then list the new digest.");
+	throw invalid(
+		`${entry.path} is not the file that was listed: its sha256 is ${found}`,
+		"Find out who changed it; then list the new digest.",
+	);
 }
 
 /**
@@ -69,7 +72,11 @@ export function probePrograms(allow: readonly string[], root: string): readonly 
 			throw invalid(`${entry.path} is not an executable file`, "Name a file with execute permission (chmod +x).");
 		}
 		checkContent(entry, real);
-		return { path: entry.path, ...needsOf(real, root), ...(entry.sha256 === undefined ? {} : { sha256: entry.sha256 }) };
+		return {
+			path: entry.path,
+			...needsOf(real, root),
+			...(entry.sha256 === undefined ? {} : { sha256: entry.sha256 }),
+		};
 	});
 }
 
