@@ -171,8 +171,7 @@ for (const caller of CALLERS) {
 			await killing(killExecutor, sweeping(leftovers()));
 		});
 
-		// Known: vmjail, which is still there, leaves the group to the next start.
-		(caller === ROOT ? it.fails : it)("of the executor of a running jail: its group goes with it", async () => {
+		it("of the executor of a running jail: its group goes with it", async () => {
 			const before = leftovers();
 			const { child, up, ended } = start();
 			await up;
