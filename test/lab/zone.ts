@@ -74,7 +74,9 @@ export const zone: Readonly<Record<string, Entry>> = {
 	"time.test": { A: [address.udp] },
 	"ssh.test": { A: [address.ssh] },
 	"evil.test": { A: [address.eight] },
-	"many.test": { A: Array.from({ length: 60 }, (_, i) => `104.17.0.${i + 1}`) },
+	"a-name-so-long-that-sixteen-of-its-addresses-need-more-than-512.test": {
+		A: Array.from({ length: 60 }, (_, i) => `104.17.0.${i + 1}`),
+	},
 };
 
 /** Every address that the Internet answers on (all but the black hole and the host's own). */

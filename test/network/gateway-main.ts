@@ -1,8 +1,9 @@
 /** The gateway's process in the harness. Descriptors 9 and up as netjail.c says. Argument: the folder with policy.json. */
 
-import { appendFileSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { createRequire as createAddonRequire } from "node:module";
 import { join } from "node:path";
+import type { NetworkEvent } from "../../src/network/events.ts";
 import { Gateway } from "../../src/network/gateway.ts";
 import { compileRules, needsUdp } from "../../src/network/rules.ts";
 import type { DatagramIo } from "../../src/network/udp/port.ts";
@@ -14,6 +15,7 @@ const { texts, limits, addon } = JSON.parse(readFileSync(join(folder, "policy.js
 	readonly limits: { readonly bytesPerSecond?: number };
 	readonly addon: string;
 };
+const events: NetworkEvent[] = [];
 const rules = compileRules(policyOf(texts));
 const udp = needsUdp(rules);
 const gateway = await Gateway.start({
@@ -28,10 +30,11 @@ const gateway = await Gateway.start({
 	},
 	...(udp ? { datagrams: createAddonRequire(import.meta.url)(addon) as DatagramIo } : {}),
 	limits,
-	onEvent: (event) => appendFileSync(join(folder, "events"), `${JSON.stringify(event)}\n`),
+	onEvent: (event) => events.push(event),
 });
 process.on("SIGTERM", async () => {
 	await gateway.close();
+	writeFileSync(join(folder, "events"), events.map((event) => `${JSON.stringify(event)}\n`).join(""));
 	process.exit(0);
 });
 writeSync(9, "x");

@@ -41,9 +41,9 @@ export function refusalOf(
 	port: number,
 	isOwn: (ip: Ip) => boolean,
 ): DenialReason | undefined {
-	if (isOwn(ip)) return namesExactly(rules, protocol, ip, port) ? undefined : "own-address";
-	if (specialRangeOf(ip) === undefined) return undefined;
-	return ruleForAddress(rules, protocol, ip, port) === undefined ? "special-address" : undefined;
+	if (specialRangeOf(ip) !== undefined && ruleForAddress(rules, protocol, ip, port) === undefined)
+		return "special-address";
+	return isOwn(ip) && !namesExactly(rules, protocol, ip, port) ? "own-address" : undefined;
 }
 
 /** An address of the host itself is open only to a rule for that one address. */
