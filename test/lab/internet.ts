@@ -90,7 +90,7 @@ function listening(server: Server, port: number, at: string): Promise<void> {
 		const { localAddress, localPort, remoteAddress } = socket;
 		say({ kind: "connection", address: plain(localAddress), port: localPort ?? 0, peer: plain(remoteAddress) });
 	});
-	return new Promise((resolve) => server.listen({ port, host: at, ipv6Only: true }, resolve));
+	return new Promise((resolve) => server.listen({ port, host: at, ipv6Only: true, backlog: 4096 }, resolve));
 }
 
 function plain(text: string | undefined): string {

@@ -167,9 +167,13 @@ export class Lab implements AsyncDisposable {
 		});
 	}
 
-	/** What runs there ends with this process. */
+	/** What runs there ends with this process, and with it all that it has started: it has a namespace of processes of its own. */
 	#enterHost(user: readonly string[] = []): readonly string[] {
-		return ["nsenter", "-t", `${this.#hostPid}`, "-n", "-m", "setpriv", "--pdeathsig", "KILL", ...user, "--"];
+		const enter = ["nsenter", "-t", `${this.#hostPid}`, "-n", "-m"];
+		const dieWithParent = ["setpriv", "--pdeathsig", "KILL"];
+		const pidNamespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+		// Again at the end: a change of the user id clears the signal.
+		return [...enter, ...dieWithParent, ...pidNamespace, ...dieWithParent, ...user, "--"];
 	}
 
 	#keep(child: ChildProcess): ChildProcess {

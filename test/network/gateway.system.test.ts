@@ -430,6 +430,13 @@ describe.skipIf(requireOr(labMissing()))("the network gateway", () => {
 			expect(upload?.sent).toBeGreaterThan(52_428_800);
 		});
 
+		it("may be 3,000 at a time", async () => {
+			const script = node(
+				`let open = 0; for (let i = 0; i < 3000; i++) require("net").connect(22, "${address.ssh}").once("data", () => ++open === 3000 && (console.log("all"), process.exit())).on("error", (e) => (console.log(e.code), process.exit(1)));`,
+			);
+			expect((await harness.run({ tcp: [`${address.ssh}:22`] }, script)).stdout).toBe("all\n");
+		});
+
 		it("share the rate of the jail", async () => {
 			const { stdout } = await harness.run(
 				deck,
