@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <node_api.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,11 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "addon.h"
 #include "uv_abi.h"
 
 enum { MAX_MESSAGE = 256 * 1024, MAX_DESCRIPTORS = 8 };
 
-static napi_value fail(napi_env env, const char *call, int error)
+napi_value addon_fail(napi_env env, const char *call, int error)
 {
 	napi_value code, message, object, number;
 	napi_create_string_utf8(env, strerrorname_np(error), NAPI_AUTO_LENGTH, &code);
@@ -46,7 +46,7 @@ static napi_value make_socketpair(napi_env env, napi_callback_info info)
 	(void)info;
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-		return fail(env, "socketpair", errno);
+		return addon_fail(env, "socketpair", errno);
 	return pair_of(env, ends);
 }
 
@@ -56,7 +56,7 @@ static napi_value make_pipe(napi_env env, napi_callback_info info)
 	(void)info;
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0)
-		return fail(env, "pipe2", errno);
+		return addon_fail(env, "pipe2", errno);
 	return pair_of(env, ends);
 }
 
@@ -82,15 +82,15 @@ static napi_value make_memfd(napi_env env, napi_callback_info info)
 	void *data = NULL;
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
 	if (napi_get_typedarray_info(env, argv[0], NULL, &size, &data, NULL, NULL) != napi_ok)
-		return fail(env, "memfd", EINVAL);
+		return addon_fail(env, "memfd", EINVAL);
 	const int fd = memfd_create("vmjail", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
-		return fail(env, "memfd_create", errno);
+		return addon_fail(env, "memfd_create", errno);
 	if (!write_all(fd, data, size) || lseek(fd, 0, SEEK_SET) != 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
 		const int error = errno;
 		close(fd);
-		return fail(env, "memfd", error);
+		return addon_fail(env, "memfd", error);
 	}
 	napi_value value;
 	napi_create_int32(env, fd, &value);
@@ -127,7 +127,7 @@ static napi_value send_message(napi_env env, napi_callback_info info)
 	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
 	    napi_get_typedarray_info(env, argv[1], NULL, &size, &data, NULL, NULL) != napi_ok ||
 	    !read_descriptors(env, argv[2], descriptors, &count))
-		return fail(env, "send", EINVAL);
+		return addon_fail(env, "send", EINVAL);
 	union control control = {0};
 	struct iovec part = {data, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -145,7 +145,7 @@ static napi_value send_message(napi_env env, napi_callback_info info)
 		n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN)
-		return fail(env, "sendmsg", errno);
+		return addon_fail(env, "sendmsg", errno);
 	napi_get_boolean(env, n >= 0, &result);
 	return result;
 }
@@ -276,14 +276,14 @@ static napi_value watch_socket(napi_env env, napi_callback_info info)
 	uv_loop_t *loop;
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
 	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok || napi_get_uv_event_loop(env, &loop) != napi_ok)
-		return fail(env, "watch", EINVAL);
+		return addon_fail(env, "watch", EINVAL);
 	struct watch *w = calloc(1, sizeof *w);
 	uv_handle_t *poll = calloc(1, uv_handle_size(UV_ABI_POLL));
 	const int error = w == NULL || poll == NULL ? ENOMEM : -uv_poll_init(loop, poll, fd);
 	if (error != 0) {
 		free(poll);
 		free(w);
-		return fail(env, "watch", error);
+		return addon_fail(env, "watch", error);
 	}
 	w->env = env;
 	w->fd = fd;
@@ -307,5 +307,7 @@ NAPI_MODULE_INIT()
 		{"watch", NULL, watch_socket, NULL, NULL, NULL, napi_enumerable, NULL},
 	};
 	napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);
+	add_datagram_functions(env, exports);
+	add_notification_functions(env, exports);
 	return exports;
 }

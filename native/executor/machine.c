@@ -98,7 +98,7 @@ bool program_is_sound(const uint8_t *base, size_t size)
 		return false;
 	if (p->magic != PROGRAM_MAGIC || p->version != WIRE_VERSION || p->size != size || !layout_of(p, &l))
 		return false;
-	if (!slot_is_sound(p->cgroup_slot) || !slot_is_sound(p->cpu_usage_slot) || p->first_slot > MAX_SLOTS)
+	if (!slot_is_sound(p->cgroup_slot) || !slot_is_sound(p->cpu_usage_slot) || !slot_is_sound(p->parent_slot) || p->first_slot > MAX_SLOTS)
 		return false;
 	if (p->cpu_usage_format > CPU_USAGE_STAT)
 		return false;

@@ -42,6 +42,7 @@ struct workload {
 struct pid1 {
 	struct channel control;
 	uint32_t jail;
+	uint32_t launch_sequence;
 	struct machine *machine;
 	uint8_t *buffer;
 	int signals;
@@ -64,14 +65,17 @@ static void report(struct pid1 *p, enum frame_type type, uint32_t sequence, cons
 		end_jail(1);
 }
 
-static int send_terminal(struct machine *m, int descriptor)
+/* The descriptor that a workload's plan sends is its terminal's master side: kept, to be resized. */
+static int send_descriptor(struct machine *m, int descriptor)
 {
 	struct pid1 *p = m->owner;
-	const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
-	if (copy < 0)
-		return -1;
-	p->work.terminal = copy;
-	return frame_send(&p->control, FRAME_DESCRIPTOR, p->work.sequence, p->jail, NULL, 0, descriptor);
+	if (p->work.program != NULL && p->work.pid == 0 && p->work.terminal < 0 && isatty(descriptor)) {
+		p->work.terminal = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+		if (p->work.terminal < 0)
+			return -1;
+	}
+	const uint32_t sequence = p->work.program != NULL ? p->work.sequence : p->launch_sequence;
+	return frame_send(&p->control, FRAME_DESCRIPTOR, sequence, p->jail, NULL, 0, descriptor);
 }
 
 static int allow_program(struct machine *m, int descriptor)
@@ -177,9 +181,6 @@ static void check_limits(struct pid1 *p)
 static _Noreturn void become_program(struct pid1 *p, struct hold *hold)
 {
 	struct machine *m = p->machine;
-	/* With a user namespace of its own, /proc/<pid> must stay writable for pid 1 until its ids are mapped. */
-	if (m->program->clone_flags & CLONE_NEWUSER)
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (!hold_wait(hold))
 		_exit(127);
 	m->pid = getpid();
@@ -283,16 +284,26 @@ static bool start_workload(struct pid1 *p)
 		return false;
 	*p->record = (struct launch_record){0};
 	getrusage(RUSAGE_CHILDREN, &p->work.usage_before);
-	p->work.cpu_before_ns = cpu_now(p);
+	if (m->program->cpu_limit_ns != 0 || m->program->cpu_usage_slot != NO_SLOT)
+		p->work.cpu_before_ns = cpu_now(p);
 	p->work.started_ns = monotonic_ns();
-	if (!hold_open(&hold) || (p->work.pid = machine_clone(m)) < 0) {
+	/*
+	 * Until its exec the child's memory counts as the host's user namespace's, and only where it is dumpable may pid 1
+	 * trace it and map its ids. There is no other process in the jail now that could use that.
+	 */
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if (!hold_open(&hold) || (p->work.pid = machine_clone(m, 0)) < 0) {
 		m->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
 		p->work.pid = 0;
 		hold_close(&hold);
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		return false;
 	}
 	if (p->work.pid == 0)
 		become_program(p, &hold);
+	/* Before the child is let go: from then on there may be others. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		end_jail(1);
 	m->pid = p->work.pid;
 	if (machine_run(m, SECTION_PARENT) != 0 || !seize_if_guarded(p)) {
 		p->record->failure = m->failure;
@@ -305,12 +316,14 @@ static bool start_workload(struct pid1 *p)
 	return true;
 }
 
-static bool take_stdio(struct pid1 *p, struct frame *frame, unsigned first_slot)
+/* The standard streams, then whatever else the program's steps use, go into the program's first slots. */
+static bool take_descriptors(struct pid1 *p, struct frame *frame, unsigned count)
 {
-	if (first_slot + 3 > MAX_SLOTS)
+	const unsigned first_slot = p->machine->program->first_slot;
+	if (first_slot + count > MAX_SLOTS)
 		return false;
-	for (unsigned i = 0; i < 3; i++) {
-		if (!descriptor_is_stdio(frame->descriptors[i]))
+	for (unsigned i = 0; i < count; i++) {
+		if (i < 3 && !descriptor_is_stdio(frame->descriptors[i]))
 			return false;
 		p->machine->slots[first_slot + i] = frame->descriptors[i];
 		frame->descriptors[i] = -1;
@@ -320,9 +333,9 @@ static bool take_stdio(struct pid1 *p, struct frame *frame, unsigned first_slot)
 
 static bool exec_request(struct pid1 *p, struct frame *frame)
 {
-	const int wanted = frame->header.flags & FLAG_MEMFD ? 4 : 3;
+	const int count = frame->header.descriptors - (frame->header.flags & FLAG_MEMFD ? 1 : 0);
 	size_t size;
-	if (p->work.program != NULL || frame->header.descriptors != wanted)
+	if (p->work.program != NULL || count < 3)
 		return false;
 	uint8_t *program = frame_program(frame, &size);
 	if (program == NULL)
@@ -333,7 +346,7 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 				    .program_size = size,
 				    .terminal = -1};
 	machine_load(p->machine, program);
-	if (!take_stdio(p, frame, p->machine->program->first_slot))
+	if (!take_descriptors(p, frame, (unsigned)count))
 		return false;
 	if (!start_workload(p)) {
 		report_launch_failure(p);
@@ -451,6 +464,12 @@ static void set_up(struct pid1 *p, const struct pid1_start *s)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		end_jail(1);
 	s->machine->pid = getpid();
+	if (s->machine->pid != 1) {
+		/* It ends workloads by killing everybody it can see: that must be its own namespace's processes only. */
+		s->machine->failure = (struct failure){.section = SECTION_CHILD, .step = UINT32_MAX, .error = EINVAL};
+		report(p, FRAME_FAILED, s->sequence, &s->machine->failure, sizeof s->machine->failure, -1);
+		end_jail(1);
+	}
 	if (machine_run(s->machine, SECTION_CHILD) != 0) {
 		report(p, FRAME_FAILED, s->sequence, &s->machine->failure, sizeof s->machine->failure, -1);
 		end_jail(1);
@@ -462,13 +481,13 @@ static void set_up(struct pid1 *p, const struct pid1_start *s)
 
 _Noreturn void pid1_main(const struct pid1_start *s)
 {
-	struct pid1 p = {.jail = s->jail, .machine = s->machine, .buffer = s->buffer, .work = {.terminal = -1}};
+	struct pid1 p = {.jail = s->jail, .launch_sequence = s->sequence, .machine = s->machine, .buffer = s->buffer, .work = {.terminal = -1}};
 	p.control = (struct channel){.socket = s->control, .bound = true};
 	memcpy(p.control.token, s->token, TOKEN_SIZE);
 	p.guard.denied = on_denied;
 	p.guard.stopped = on_stopped;
 	p.guard.owner = &p;
-	s->machine->send_descriptor = send_terminal;
+	s->machine->send_descriptor = send_descriptor;
 	s->machine->allow_program = allow_program;
 	s->machine->owner = &p;
 	set_up(&p, s);

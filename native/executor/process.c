@@ -44,9 +44,10 @@ void hold_close(struct hold *h)
 	close_end(&h->write);
 }
 
-pid_t machine_clone(struct machine *m)
+pid_t machine_clone(struct machine *m, uint64_t flags)
 {
-	struct clone_args args = {.flags = m->program->clone_flags, .exit_signal = SIGCHLD};
+	/* With CLONE_PARENT the exit signal is the caller's own. */
+	struct clone_args args = {.flags = m->program->clone_flags | flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD};
 	if (m->program->cgroup_slot != NO_SLOT) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)m->slots[m->program->cgroup_slot];

@@ -19,7 +19,7 @@ bool hold_wait(struct hold *hold);
 void hold_release(struct hold *hold);
 void hold_close(struct hold *hold);
 
-/* clone3 with the program's flags; like fork: 0 in the child, the child's id or -1 and errno in the parent. */
-pid_t machine_clone(struct machine *machine);
+/* clone3 with the program's flags and the given ones; like fork: 0 in the child, the child's id or -1 and errno in the parent. */
+pid_t machine_clone(struct machine *machine, uint64_t flags);
 
 #endif

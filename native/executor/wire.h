@@ -24,7 +24,7 @@ enum {
 
 #define FRAMES(X) \
 	X(FRAME_LAUNCH, 1)     /* vmjail -> zygote: program; descriptors: control socket of the jail [, memfd] */ \
-	X(FRAME_EXEC, 2)       /* vmjail -> pid 1: program; descriptors: stdin, stdout, stderr [, memfd] */ \
+	X(FRAME_EXEC, 2)       /* vmjail -> pid 1: program; descriptors: stdin, stdout, stderr, any others [, memfd] */ \
 	X(FRAME_SIGNAL, 3)     /* vmjail -> pid 1: struct signal_request */ \
 	X(FRAME_RESIZE, 4)     /* vmjail -> pid 1: struct resize_request */ \
 	X(FRAME_HELLO, 16)     /* zygote -> vmjail: struct hello */ \
@@ -93,6 +93,13 @@ struct program {
 	uint64_t wall_limit_ns; /* 0: none */
 	uint64_t cpu_limit_ns;
 	uint8_t keep[MAX_SLOTS / 8]; /* slots that pid 1 keeps after its set-up */
+	/*
+	 * Of FRAME_LAUNCH: 0, or the number of an earlier jail below whose user namespace the new one is made; SECTION_PARENT
+	 * then runs inside that user namespace.
+	 */
+	uint32_t parent_jail;
+	uint16_t parent_slot; /* where that jail's own program saved the open user namespace, on the host's side */
+	uint16_t reserved;
 };
 
 enum step_flag {
@@ -210,7 +217,7 @@ struct report {
 };
 
 _Static_assert(sizeof(struct frame_header) == 32, "frame_header");
-_Static_assert(sizeof(struct program) == 128, "program");
+_Static_assert(sizeof(struct program) == 136, "program");
 _Static_assert(sizeof(struct step) == 28, "step");
 _Static_assert(sizeof(struct arg) == 16, "arg");
 _Static_assert(sizeof(struct patch) == 16, "patch");

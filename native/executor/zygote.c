@@ -4,7 +4,9 @@
 #include "probe.h"
 #include "process.h"
 
+#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -93,6 +95,15 @@ static void jail_end(struct zygote *z, struct jail *j, int status)
 	jail_free(z, j);
 }
 
+/* The open user namespace of the jail that a program names as its parent; -1 if there is none. */
+static int namespace_of(const struct zygote *z, const struct program *program)
+{
+	for (const struct jail *j = z->jails; j != NULL; j = j->next)
+		if (j->id == program->parent_jail && j->pid > 0 && program->parent_slot != NO_SLOT)
+			return j->machine.slots[program->parent_slot];
+	return -1;
+}
+
 static bool is_control_socket(int descriptor)
 {
 	int type = 0;
@@ -100,30 +111,106 @@ static bool is_control_socket(int descriptor)
 	return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
+static struct failure clone_failure(void)
+{
+	return (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
+}
+
+/* What the go-between of a launch below another jail's user namespace found; in a page that it shares with the zygote. */
+struct go_between {
+	pid_t pid;
+	struct failure failure; /* error 0: none */
+};
+
+/*
+ * In the go-between: enters the other jail's user namespace, which its maker may, and clones pid 1 from there as its own
+ * sibling, so that pid 1 is the zygote's child. Id maps can be written only from there as well.
+ */
+static _Noreturn void go_between_main(struct jail *j, int namespace, struct go_between *found,
+				      const struct pid1_start *start)
+{
+	struct machine *m = &j->machine;
+	/* Not straight into the shared page: pid 1, which has it too, would write its own zero there. */
+	pid_t pid;
+	if (setns(namespace, CLONE_NEWUSER) != 0 || (pid = machine_clone(m, CLONE_PARENT)) < 0) {
+		found->failure = clone_failure();
+		_exit(0);
+	}
+	if (pid == 0) {
+		munmap(found, sizeof *found);
+		pid1_main(start);
+	}
+	found->pid = pid;
+	m->pid = pid;
+	if (machine_run(m, SECTION_PARENT) != 0)
+		found->failure = m->failure;
+	_exit(0);
+}
+
+/* Clones pid 1 and runs SECTION_PARENT, both by way of a go-between. */
+static bool start_below(struct jail *j, int namespace, const struct pid1_start *start)
+{
+	struct go_between *found = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct clone_args args = {.exit_signal = SIGCHLD};
+	if (found == MAP_FAILED)
+		return false;
+	const pid_t helper = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	if (helper == 0)
+		go_between_main(j, namespace, found, start);
+	if (helper > 0)
+		RETRY(waitpid(helper, NULL, __WALL));
+	else
+		found->failure = clone_failure();
+	j->pid = found->pid;
+	j->machine.failure = found->failure;
+	munmap(found, sizeof *found);
+	return j->machine.failure.error == 0 && j->pid > 0;
+}
+
+static bool start_here(struct jail *j, const struct pid1_start *start)
+{
+	struct machine *m = &j->machine;
+	j->pid = machine_clone(m, 0);
+	if (j->pid == 0)
+		pid1_main(start);
+	if (j->pid < 0) {
+		m->failure = clone_failure();
+		j->pid = 0;
+		return false;
+	}
+	m->pid = j->pid;
+	return machine_run(m, SECTION_PARENT) == 0;
+}
+
 /* The parent's half of a launch. False if the jail could not be started; then machine.failure says why. */
 static bool jail_start(struct zygote *z, struct jail *j, int control)
 {
 	struct machine *m = &j->machine;
 	struct hold hold;
+	int namespace = -1;
+	if (m->program->parent_jail != 0) {
+		namespace = namespace_of(z, m->program);
+		errno = ESRCH;
+		m->failure = clone_failure();
+		if (namespace < 0)
+			return false;
+	}
 	if (machine_run(m, SECTION_BEFORE) != 0)
 		return false;
-	if (!hold_open(&hold) || (j->pid = machine_clone(m)) < 0) {
-		m->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
-		j->pid = 0;
+	if (!hold_open(&hold)) {
+		m->failure = clone_failure();
 		return false;
 	}
-	if (j->pid == 0) {
-		const struct pid1_start start = {m, hold, control, j->id, j->sequence, z->channel.token, frame_buffer};
-		pid1_main(&start);
-	}
-	m->pid = j->pid;
-	if (machine_run(m, SECTION_PARENT) != 0) {
-		hold_close(&hold);
-		kill(j->pid, SIGKILL);
-		report_failure(z, j);
+	const struct pid1_start start = {m, hold, control, j->id, j->sequence, z->channel.token, frame_buffer};
+	if (namespace < 0 ? start_here(j, &start) : start_below(j, namespace, &start)) {
+		hold_release(&hold);
 		return true;
 	}
-	hold_release(&hold);
+	hold_close(&hold);
+	if (j->pid == 0)
+		return false;
+	kill(j->pid, SIGKILL); /* and its end is reported when it is reaped */
+	report_failure(z, j);
 	return true;
 }
 

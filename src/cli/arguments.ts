@@ -1,5 +1,6 @@
 /** The command line's flags, from the policy's own table. */
 
+import { isatty } from "node:tty";
 import { Command, Option } from "commander";
 import { POLICY_FLAGS } from "../policy/flag-table.ts";
 import type { FlagValues } from "../policy/flags.ts";
@@ -52,6 +53,6 @@ export function newCommand(name: string, description: string): Command {
 		.description(description)
 		.exitOverride()
 		.configureOutput({ outputError: () => {} })
-		.configureHelp({ helpWidth: process.stdout.isTTY ? Math.min(process.stdout.columns, 110) : 100 })
+		.configureHelp({ helpWidth: isatty(1) ? Math.min(process.stdout.columns, 110) : 100 })
 		.showHelpAfterError(false);
 }

@@ -1,20 +1,34 @@
 /** What vmjail itself says on standard error, and the exit status that goes with it. */
 
-import { createColors } from "picocolors";
+import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
 import { VmjailError } from "../errors.ts";
 import type { Missing } from "../host/types.ts";
-import type { Outcome } from "../outcome/types.ts";
+import type { Denial, Outcome } from "../outcome/types.ts";
 
 export const FAILED = 125;
 const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 
-const colors = createColors(process.stderr.isTTY === true && process.env["NO_COLOR"] === undefined);
+/** Select Graphic Rendition (ECMA-48) where standard error is a terminal; by isatty(3), as {@link say} tells why. */
+const isColored = isatty(2) && process.env["NO_COLOR"] === undefined;
+const colors = {
+	bold: (text: string) => (isColored ? `\x1b[1m${text}\x1b[22m` : text),
+	dim: (text: string) => (isColored ? `\x1b[2m${text}\x1b[22m` : text),
+};
 
-/** Writes one message; lines after the first are indented. */
+/**
+ * Writes one message; lines after the first are indented. Not by process.stderr: that makes the open file behind it
+ * non-blocking, and the program in the jail, which has the same one, is not prepared for EAGAIN.
+ */
 export function say(message: string): void {
 	const [first = "", ...rest] = message.split("\n");
-	process.stderr.write(`${[`${colors.bold("vmjail:")} ${first}`, ...rest.map((line) => `  ${line}`)].join("\n")}\n`);
+	const text = `${[`${colors.bold("vmjail:")} ${first}`, ...rest.map((line) => `  ${line}`)].join("\n")}\n`;
+	try {
+		writeSync(2, text);
+	} catch {
+		process.stderr.write(text); // somebody else made it non-blocking, or nobody reads it
+	}
 }
 
 /** The error in words. Anything but a VmjailError is a fault of vmjail's own and shows its stack. */
@@ -52,6 +66,13 @@ const LIMITS = {
 	output: "output",
 	"file-size": "file size",
 } as const;
+
+/** One line for one refusal. */
+export function sayDenial({ detail, allowedBy }: Denial): void {
+	say(
+		`refused: ${detail}${allowedBy === undefined || detail.includes(allowedBy) ? "" : colors.dim(` (allow it: ${allowedBy})`)}`,
+	);
+}
 
 /** Says why the program was ended, where it did not end by itself. */
 export function sayEnd(outcome: Outcome): void {

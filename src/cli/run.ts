@@ -5,7 +5,7 @@ import { VmjailError } from "../errors.ts";
 import { type Running, type RunResult, start } from "../jail/jail.ts";
 import { exitStatus, signalNumber } from "../outcome/outcome.ts";
 import type { Policy } from "../policy/types.ts";
-import { describe, FAILED, say, sayEnd, sayMissing, statusOf } from "./report.ts";
+import { describe, FAILED, say, sayDenial, sayEnd, sayMissing, statusOf } from "./report.ts";
 import { TerminalRelay, wantsTerminal } from "./terminal.ts";
 
 export interface RunArguments {
@@ -51,6 +51,7 @@ async function runProgram({ policy, command, quiet }: RunArguments): Promise<Run
 		stdin: "inherit",
 		stdout: "inherit",
 		stderr: "inherit",
+		...(quiet ? {} : { onDenial: sayDenial }),
 		...(relay === undefined ? {} : { terminal: relay.request }),
 	});
 	if (!quiet) sayMissing(running.missing);

@@ -1,13 +1,16 @@
 /** Between the caller's terminal and the jail's: bytes both ways, window size, Ctrl-Z. */
 
-import { ReadStream } from "node:tty";
+import { isatty, ReadStream } from "node:tty";
 import type { Running, TerminalRequest } from "../jail/jail.ts";
 import type { Budget } from "../jail/stdio.ts";
 import { signalNumber } from "../outcome/outcome.ts";
 
-/** A program gets a terminal of its own where both its input and its output are the caller's terminal. */
+/**
+ * A program gets a terminal of its own where both its input and its output are the caller's terminal. Asked without
+ * process.stdin and process.stdout, which would make a pipe non-blocking for the program too.
+ */
 export function wantsTerminal(): boolean {
-	return process.stdin.isTTY === true && process.stdout.isTTY === true;
+	return isatty(0) && isatty(1);
 }
 
 export class TerminalRelay {
@@ -21,7 +24,7 @@ export class TerminalRelay {
 		const { rows, columns } = process.stdout;
 		this.request = {
 			size: { rows, columns },
-			streams: ["stdin", "stdout", ...(process.stderr.isTTY ? (["stderr"] as const) : [])],
+			streams: ["stdin", "stdout", ...(isatty(2) ? (["stderr"] as const) : [])],
 			onMaster: (descriptor, budget) => this.#connect(descriptor, budget),
 			onStopped: () => this.#stop(),
 		};

@@ -1,7 +1,6 @@
 /** One end of a socket to the executor: numbered frames out, checked frames in. */
 
 import { closeSync } from "node:fs";
-import { VmjailError } from "../errors.ts";
 import type { Addon, WatchControl } from "./addon.ts";
 import { decodeFrame, encodeFrame, type FrameHeader } from "./frames.ts";
 import { MAX_FRAME, SIZE } from "./wire.ts";
@@ -28,20 +27,26 @@ export interface Request {
 	/** Of `descriptors`, those that are of no more use here. */
 	readonly close?: readonly number[];
 	readonly last?: boolean;
+	/** Of a launch: the number of the new jail. */
+	readonly jail?: number;
 }
 
+/** What a channel needs of the addon. */
+type Transport = Pick<Addon, "memfd" | "send" | "watch">;
+
 export class Channel {
-	readonly #addon: Addon;
+	readonly #addon: Transport;
 	readonly #socket: number;
 	readonly #jail: number;
 	readonly #token: Uint8Array;
 	readonly #control: WatchControl;
+	readonly #onEnd: () => void;
 	readonly #queue: Outgoing[] = [];
 	#closed = false;
 
-	/** Owns `socket`. `onEnd` is called once, when the peer is gone. */
+	/** Owns `socket`. `on.end` is called once, when the peer is gone or broke the protocol; not after {@link close}. */
 	constructor(
-		addon: Addon,
+		addon: Transport,
 		socket: number,
 		identity: { readonly jail: number; readonly token: Uint8Array },
 		on: { readonly frame: (frame: Incoming) => void; readonly end: () => void },
@@ -50,6 +55,7 @@ export class Channel {
 		this.#socket = socket;
 		this.#jail = identity.jail;
 		this.#token = identity.token;
+		this.#onEnd = on.end;
 		this.#control = addon.watch(socket, (message, descriptors) => {
 			const frame = message === null ? undefined : decodeFrame(message);
 			if (frame !== undefined && frame.header.descriptors === descriptors.length) {
@@ -70,7 +76,7 @@ export class Channel {
 		const header: FrameHeader = {
 			type: request.type,
 			sequence: request.sequence,
-			jail: this.#jail,
+			jail: request.jail ?? this.#jail,
 			token: this.#token,
 			descriptors: descriptors.length + memfd.length,
 			memfd: large,
@@ -84,20 +90,27 @@ export class Channel {
 	/** Sends what is queued; a full socket is tried again in a millisecond. */
 	#flush(): void {
 		for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
-			try {
-				if (!this.#closed && !this.#addon.send(this.#socket, next.message, next.descriptors)) {
-					setTimeout(() => this.#flush(), 1);
-					return;
-				}
-			} catch (cause) {
-				// EPIPE, ECONNRESET: the peer is gone, which the watch reports.
-				const { code } = cause as NodeJS.ErrnoException;
-				if (code !== "EPIPE" && code !== "ECONNRESET") {
-					throw new VmjailError("EXECUTOR_FAILED", `cannot send to the executor: ${code}`, { cause });
-				}
+			if (!this.#closed && !this.#trySend(next)) {
+				setTimeout(() => this.#flush(), 1);
+				return;
 			}
 			this.#queue.shift();
 			for (const descriptor of next.close) closeSync(descriptor);
+		}
+	}
+
+	/** False where the socket is full. What cannot be sent at all ends the conversation, as if the peer were gone. */
+	#trySend({ message, descriptors }: Outgoing): boolean {
+		try {
+			return this.#addon.send(this.#socket, message, descriptors);
+		} catch (cause) {
+			// EPIPE, ECONNRESET: the peer is gone, which the watch reports.
+			const { code } = cause as NodeJS.ErrnoException;
+			if (code !== "EPIPE" && code !== "ECONNRESET") {
+				this.close();
+				queueMicrotask(this.#onEnd);
+			}
+			return true;
 		}
 	}
 

@@ -7,7 +7,10 @@ import { errnoNumber } from "./errno.ts";
 import {
 	ARG_KIND,
 	CPU_USAGE_FORMAT,
+	MAX_ARGS,
+	MAX_PROGRAM,
 	MAX_SLOTS,
+	MAX_TOLERATED,
 	NO_REPORT,
 	NO_SLOT,
 	PATCH_KIND,
@@ -40,6 +43,7 @@ interface Options {
 	readonly filled: readonly SlotName[];
 	readonly keep: readonly SlotName[];
 	readonly intoCgroup?: SlotName | undefined;
+	readonly parentJail?: Plan["parentJail"] | undefined;
 	readonly cpuUsage?: CpuUsage | undefined;
 	readonly cpuLimitMs?: number | undefined;
 	readonly wallLimitMs?: number | undefined;
@@ -65,7 +69,7 @@ export function encodeWorkload(
 		arch,
 		sections: { before, parent, child },
 		given,
-		filled: ["stdin", "stdout", "stderr"],
+		filled: ["stdin", "stdout", "stderr", ...(workload.descriptors ?? [])],
 		keep: [],
 		cpuUsage: plan.cpuUsage,
 		...workload,
@@ -155,6 +159,7 @@ function encode(options: Options): EncodedProgram {
 	const patchesAt = argsAt + argCount * SIZE.arg;
 	const blocksAt = patchesAt + patchCount * SIZE.patch;
 	const size = blocksAt + writer.blockSize;
+	if (size > MAX_PROGRAM) throw new RangeError(`a program of ${size} bytes`);
 	const out = new Uint8Array(size);
 	const view = new DataView(out.buffer);
 
@@ -213,6 +218,8 @@ function writeHeader(view: DataView, options: Options, counts: Counts, writer: W
 		const slot = writer.slot(name);
 		view.setUint8(96 + (slot >> 3), view.getUint8(96 + (slot >> 3)) | (1 << (slot & 7)));
 	}
+	view.setUint32(128, options.parentJail?.id ?? 0, true);
+	view.setUint16(132, options.parentJail?.slot ?? NO_SLOT, true);
 }
 
 function nanoseconds(ms: number | undefined): bigint {
@@ -233,6 +240,7 @@ function writeStep(
 	writer: Writer,
 	arch: Architecture,
 ): void {
+	checkCounts(step, position.patchCount);
 	view.setUint32(at, callNumber(step, arch), true);
 	view.setUint32(at + 4, position.argIndex, true);
 	view.setUint32(at + 8, position.patchIndex, true);
@@ -244,6 +252,13 @@ function writeStep(
 	for (const [i, name] of (step.tolerate ?? []).entries()) view.setUint16(at + 20 + i * 2, errnoNumber(name), true);
 }
 
+/** What struct step has room for. */
+function checkCounts({ label, args, tolerate = [] }: Step, patches: number): void {
+	if (args.length > MAX_ARGS || tolerate.length > MAX_TOLERATED || patches > 0xffff) {
+		throw new RangeError(`${label}: ${args.length} arguments, ${tolerate.length} errors, ${patches} patches`);
+	}
+}
+
 function callNumber(step: Step, arch: Architecture): number {
 	if (step.call in PSEUDO) return PSEUDO[step.call as PseudoCall];
 	const number = syscallNumber(arch, step.call);
@@ -252,15 +267,29 @@ function callNumber(step: Step, arch: Architecture): number {
 }
 
 function writeArg(view: DataView, at: number, arg: Arg, blocksAt: number, writer: Writer): void {
-	const write = (kind: number, value: bigint, length = 0) => {
-		view.setBigUint64(at, BigInt.asUintN(64, value), true);
-		view.setUint32(at + 8, kind, true);
-		view.setUint32(at + 12, length, true);
-	};
-	if (typeof arg === "number" || typeof arg === "bigint") write(ARG_KIND.number, BigInt(arg));
-	else if ("slot" in arg) write(ARG_KIND.slot, BigInt(writer.slot(arg.slot)));
-	else if ("pid" in arg) write(ARG_KIND.pid, 0n);
-	else write(ARG_KIND.block, BigInt(blocksAt + writer.block(arg)), arg.bytes.length);
+	if (typeof arg === "number" || typeof arg === "bigint") {
+		view.setUint32(at + 8, ARG_KIND.number, true);
+		writeNumber(view, at, arg);
+	} else if ("slot" in arg) {
+		view.setUint32(at + 8, ARG_KIND.slot, true);
+		view.setUint32(at, writer.slot(arg.slot), true);
+	} else if ("pid" in arg) {
+		view.setUint32(at + 8, ARG_KIND.pid, true);
+	} else {
+		view.setUint32(at + 8, ARG_KIND.block, true);
+		view.setUint32(at, blocksAt + writer.block(arg), true);
+		view.setUint32(at + 12, arg.bytes.length, true);
+	}
+}
+
+/** 64 bits in two's complement. Most arguments fit into 32 bits, for which a bigint would cost more than all else here. */
+function writeNumber(view: DataView, at: number, value: number | bigint): void {
+	if (typeof value === "number" && (value | 0) === value) {
+		view.setInt32(at, value, true);
+		view.setInt32(at + 4, value >> 31, true);
+	} else {
+		view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
+	}
 }
 
 function writePatch(view: DataView, at: number, blockAt: number, patch: Patch, blocksAt: number, writer: Writer): void {

@@ -1,16 +1,20 @@
 /** Frames to and from the executor as bytes (struct frame_header and payloads in native/executor/wire.h). */
 
 import {
-	FLAG_LAST,
-	FLAG_MEMFD,
 	END_CAUSE,
 	type EndCause,
+	FLAG_LAST,
+	FLAG_MEMFD,
 	NO_STEP,
 	SECTIONS,
 	type SectionName,
 	SIZE,
 	TOKEN_SIZE,
+	WIRE_VERSION,
 } from "./wire.ts";
+
+/** Numbers of errors are below this (linux/err.h). */
+const MAX_ERRNO = 4095;
 
 export interface FrameHeader {
 	readonly type: number;
@@ -95,19 +99,21 @@ export interface Hello {
 	readonly landlockAbi: number;
 }
 
+/** Undefined for an executor of another version too: it would not understand our programs. */
 export function decodeHello(payload: Uint8Array): Hello | undefined {
 	if (payload.length !== SIZE.hello) return undefined;
 	const view = viewOf(payload);
-	return { version: view.getUint32(0, true), landlockAbi: view.getUint32(8, true) };
+	const version = view.getUint32(0, true);
+	return version === WIRE_VERSION ? { version, landlockAbi: view.getUint32(8, true) } : undefined;
 }
 
 export function decodeFailure(payload: Uint8Array): StepFailure | undefined {
 	if (payload.length < SIZE.failure) return undefined;
 	const view = viewOf(payload);
 	const section = SECTIONS[view.getUint32(0, true)];
-	if (section === undefined) return undefined;
-	const step = view.getUint32(4, true);
 	const error = view.getUint32(8, true);
+	if (section === undefined || error === 0 || error > MAX_ERRNO) return undefined;
+	const step = view.getUint32(4, true);
 	return { section, error, denied: view.getUint32(12, true), ...(step === NO_STEP ? {} : { step }) };
 }
 

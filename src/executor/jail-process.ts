@@ -28,12 +28,12 @@ export type ExecReply =
 
 export interface ExecRequest {
 	readonly program: EncodedProgram;
-	/** Standard input, output, error. They stay the caller's. */
-	readonly descriptors: readonly [number, number, number];
+	/** Standard input, output, error, and what else the workload names. They stay the caller's. */
+	readonly descriptors: readonly number[];
 	/** The jail ends with this program. */
 	readonly last: boolean;
-	/** The master side of the workload's terminal; belongs to the receiver. */
-	readonly onTerminal?: (descriptor: number) => void;
+	/** What the workload's plan sends: the master side of its terminal, say. Belongs to the receiver. */
+	readonly onDescriptor?: (descriptor: number) => void;
 	readonly onStopped?: (signal: number) => void;
 	readonly onDenied?: (denial: ExecDenial) => void;
 }
@@ -47,12 +47,20 @@ interface Pending {
 export class JailProcess {
 	/** Resolves when no process of the jail is left and the host is as it was; undefined where the executor is gone. */
 	readonly end: Promise<EndReport | undefined>;
+	/**
+	 * The descriptor that the jail's plan sends while it is set up, if it sends one; undefined where the jail came to
+	 * nothing, which the next {@link exec} tells. Belongs to the receiver.
+	 */
+	readonly sent: Promise<number | undefined>;
+	/** By which other launches refer to it. */
+	readonly id: number;
 	readonly #channel: Channel;
 	readonly #launchSequence: number;
 	#sequence: number;
 	#pending: Pending | undefined;
 	#failure: StepFailure | undefined;
 	#resolveEnd: (end: EndReport | undefined) => void = () => {};
+	#resolveSent: (descriptor: number | undefined) => void = () => {};
 	#ended = false;
 	#pid1Gone = false;
 
@@ -62,7 +70,11 @@ export class JailProcess {
 		identity: { readonly jail: number; readonly token: Uint8Array },
 		launchSequence: number,
 	) {
+		this.id = identity.jail;
 		this.#launchSequence = launchSequence;
+		this.sent = new Promise((resolve) => {
+			this.#resolveSent = resolve;
+		});
 		this.#sequence = launchSequence;
 		this.end = new Promise((resolve) => {
 			this.#resolveEnd = resolve;
@@ -123,8 +135,12 @@ export class JailProcess {
 
 	#receive({ header, payload, descriptors }: Incoming): void {
 		const pending = this.#pending?.sequence === header.sequence ? this.#pending : undefined;
-		if (header.type === FRAME.descriptor && descriptors.length === 1 && pending?.request.onTerminal !== undefined) {
-			pending.request.onTerminal(descriptors[0] as number);
+		if (header.type === FRAME.descriptor && descriptors.length === 1 && pending?.request.onDescriptor !== undefined) {
+			pending.request.onDescriptor(descriptors[0] as number);
+			return;
+		}
+		if (header.type === FRAME.descriptor && descriptors.length === 1 && header.sequence === this.#launchSequence) {
+			this.#resolveSent(descriptors[0]);
 			return;
 		}
 		for (const descriptor of descriptors) closeSync(descriptor);
@@ -147,6 +163,7 @@ export class JailProcess {
 	/** A reply that never came is lost once pid 1 is gone and the zygote, who may know of a failed step, has spoken. */
 	#settleIfOver(): void {
 		if (!this.#pid1Gone || !this.#ended) return;
+		this.#resolveSent(undefined);
 		this.#settle(
 			this.#failure === undefined ? { kind: "lost" } : { kind: "failed", of: "jail", failure: this.#failure },
 		);

@@ -35,7 +35,7 @@ export type SectionName = (typeof SECTIONS)[number];
 
 export const SIZE = {
 	frameHeader: 32,
-	program: 128,
+	program: 136,
 	step: 28,
 	arg: 16,
 	patch: 16,

@@ -75,6 +75,19 @@ export interface PathFact {
 	readonly kind: "directory" | "file" | "char" | "block" | "fifo" | "socket" | "missing" | "unreadable";
 }
 
+/** A program of the policy's allow-list; all paths as the jail sees them, links resolved. */
+export interface ProgramFact {
+	/** As the policy spells it. */
+	readonly path: string;
+	readonly real: string;
+	/** What its first line names, and so on: they run in its place. */
+	readonly interpreters: readonly string[];
+	/** Dynamic loaders that the program or its interpreters name: the kernel opens them for execution. */
+	readonly loaders: readonly string[];
+	/** The content that the policy holds it to. */
+	readonly sha256?: string;
+}
+
 export interface HostFacts {
 	readonly arch: Architecture;
 	readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
@@ -94,10 +107,19 @@ export interface HostFacts {
 	};
 	/** 0: none. */
 	readonly landlockAbi: number;
+	/** Mandatory access control that a policy may name a profile or label of: is it switched on? */
+	readonly mac: { readonly apparmor: boolean; readonly selinux: boolean };
 	readonly cpus: number;
 	readonly cgroup: CgroupFacts;
 	/** Every path that the policy names. */
 	readonly paths: Readonly<Record<string, PathFact>>;
+	/**
+	 * Where the kernel's own file systems (proc, cgroup, debugfs, …) are mounted besides their usual places, for a chroot,
+	 * say: what they show is the host's, whatever namespaces the reader is in.
+	 */
+	readonly kernelMounts?: readonly string[];
+	/** One for each entry of the allow-list. Absent: the list is empty. */
+	readonly programs?: readonly ProgramFact[];
 }
 
 /** A control that the policy asked for, that this host lacks, and that the policy lets go by `system.optional`. */

@@ -1,20 +1,24 @@
 /** A jail: made from a policy, runs programs, leaves nothing. */
 
+import { closeSync } from "node:fs";
 import { readUsage } from "../cgroup/usage.ts";
 import { VmjailError } from "../errors.ts";
 import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
-import type { EndReport } from "../executor/frames.ts";
+import type { EndReport, ExecDenial } from "../executor/frames.ts";
 import type { ExecReply, JailProcess } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
+import type { NetworkEvent } from "../network/events.ts";
 import { endOf, type RawEnd } from "../outcome/outcome.ts";
-import type { Outcome } from "../outcome/types.ts";
+import type { Denial, Outcome } from "../outcome/types.ts";
 import type { Terminal } from "../plan/terminal.ts";
+import type { Workload } from "../plan/types.ts";
 import { workloadOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
 import { launchError } from "./launch-error.ts";
+import type { JailNetwork } from "./network.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
-import { Budget, openStreams, type Streams } from "./stdio.ts";
+import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
 
 export interface RunOptions extends Streams {
 	readonly policy: Policy;
@@ -22,6 +26,8 @@ export interface RunOptions extends Streams {
 	readonly signal?: AbortSignal;
 	/** A terminal of the jail's own in place of some streams. */
 	readonly terminal?: TerminalRequest;
+	/** Called for each distinct refusal, as it happens. */
+	readonly onDenial?: (denial: Denial) => void;
 }
 
 export interface TerminalRequest extends Terminal {
@@ -48,6 +54,13 @@ export interface Running {
 
 type Cause = RawEnd["cause"];
 
+interface Executed {
+	readonly replied: Promise<ExecReply>;
+	readonly streams: OpenStreams;
+}
+
+const SIGKILL = 9;
+
 /** The run of one program in one jail. */
 class Run implements Running {
 	readonly result: Promise<RunResult>;
@@ -56,38 +69,83 @@ class Run implements Running {
 	readonly #process: JailProcess;
 	readonly #plan: EncodedProgram;
 	readonly #command: readonly string[];
+	readonly #denials: Denial[] = [];
+	readonly #onDenial: ((denial: Denial) => void) | undefined;
 	#cause: Cause = "none";
 
-	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions) {
+	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions, network?: JailNetwork) {
 		const { arch } = prepared.facts;
 		this.#prepared = prepared;
 		this.missing = prepared.missing;
 		this.#command = command;
+		this.#onDenial = options.onDenial;
 		const workload = workloadOf(prepared.spec, prepared.facts, {
 			...(options.terminal === undefined ? {} : { terminal: options.terminal }),
 			...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
 			...(prepared.wallLimitMs === undefined ? {} : { wallLimitMs: prepared.wallLimitMs }),
+			...(network === undefined ? {} : { beforeFilters: network.workloadSteps }),
 		});
 		this.#plan = encodePlan(prepared.plan, arch);
 		const program = encodeWorkload(workload, this.#plan, prepared.plan, arch);
 		const budget = this.#budget(prepared.outputMaxBytes);
-		const streams = openStreams(options, budget);
+		this.#process = at.zygote.launch(this.#plan);
+		const execute = () => this.#execute(program, options, budget, network);
+		this.result =
+			network === undefined
+				? this.#finish(execute(), workload)
+				: this.#connected(network, () => this.#finish(execute(), workload));
+		this.#cancelOn(options.signal);
+	}
+
+	#execute(
+		program: EncodedProgram,
+		options: RunOptions,
+		budget: Budget | undefined,
+		network: JailNetwork | undefined,
+	): Executed {
+		const streams = this.#openStreams(options, budget);
 		const { terminal } = options;
+		// In the order in which the plan sends them: the terminal from pid 1, then the listener from the program's process.
+		const receivers = [
+			...(terminal === undefined ? [] : [(fd: number) => terminal.onMaster(fd, budget)]),
+			...(network === undefined ? [] : [(fd: number) => network.explain(fd)]),
+		];
+		const receive = (fd: number) => (receivers.shift() ?? closeSync)(fd);
 		try {
-			this.#process = at.zygote.launch(this.#plan);
-			const reply = this.#process.exec({
+			const replied = this.#process.exec({
 				program,
 				descriptors: streams.descriptors,
 				last: true,
-				...(terminal === undefined ? {} : { onTerminal: (fd: number) => terminal.onMaster(fd, budget) }),
+				onDescriptor: receive,
+				onDenied: (denial) => this.#denyProgram(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
 			});
-			this.result = this.#finish(reply, workload, streams);
+			return { replied, streams };
 		} finally {
 			streams.close();
 		}
-		options.signal?.addEventListener("abort", () => this.cancel(), { once: true });
-		if (options.signal?.aborted) this.cancel();
+	}
+
+	/** Streams that cannot be had end the jail, which waits for its program by now. */
+	#openStreams(options: RunOptions, budget: Budget | undefined): OpenStreams {
+		try {
+			return openStreams(options, budget);
+		} catch (error) {
+			this.#process.close();
+			throw error;
+		}
+	}
+
+	/** Connects the network, then runs; whatever happens, the gateway ends after the jail. */
+	async #connected(network: JailNetwork, finish: () => Promise<RunResult>): Promise<RunResult> {
+		try {
+			await network.connect(this.#process);
+			return await finish();
+		} finally {
+			this.#process.close();
+			await this.#process.end;
+			await network.close();
+		}
 	}
 
 	signal(number: number): void {
@@ -102,6 +160,34 @@ class Run implements Running {
 		this.#stop("cancelled");
 	}
 
+	/** Listens only while the program runs: one AbortSignal may serve very many. */
+	#cancelOn(signal: AbortSignal | undefined): void {
+		if (signal === undefined) return;
+		const cancel = () => this.cancel();
+		const forget = () => signal.removeEventListener("abort", cancel);
+		signal.addEventListener("abort", cancel, { once: true });
+		this.result.then(forget, forget);
+		if (signal.aborted) cancel();
+	}
+
+	/** The gateway refused something. */
+	onNetworkEvent(event: NetworkEvent): void {
+		if (event.kind !== "net.denied") return;
+		const allowedBy = event.wouldAllow === undefined ? {} : { allowedBy: event.wouldAllow.flag };
+		const by = event.process === undefined ? "" : `${event.process.exe ?? ""} (process ${event.process.pid}): `;
+		this.#deny({ control: "network", detail: `${by}${event.message}`, ...allowedBy });
+	}
+
+	#denyProgram({ path, pid, killed }: ExecDenial): void {
+		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
+		this.#deny({ control: "exec", detail, allowedBy: `--exec ${path}` });
+	}
+
+	#deny(denial: Denial): void {
+		this.#denials.push(denial);
+		this.#onDenial?.(denial);
+	}
+
 	#budget(maxBytes: number | undefined): Budget | undefined {
 		return maxBytes === undefined ? undefined : new Budget(maxBytes, () => this.#stop("output"));
 	}
@@ -111,18 +197,16 @@ class Run implements Running {
 		this.#process.close();
 	}
 
-	async #finish(
-		replied: Promise<ExecReply>,
-		workload: ReturnType<typeof workloadOf>,
-		streams: ReturnType<typeof openStreams>,
-	): Promise<RunResult> {
+	async #finish({ replied, streams }: Executed, workload: Workload): Promise<RunResult> {
 		const reply = await replied;
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
-			throw launchError(reply.of === "jail" ? this.#prepared.plan : workload, reply.failure, this.#command);
+			const refused = this.#denials.some(({ control }) => control === "exec");
+			throw launchError(reply.of === "jail" ? this.#prepared.plan : workload, reply.failure, this.#command, refused);
 		}
 		this.#checkCleanup(end);
+		if (reply.kind === "lost") this.#checkLost(end);
 		return {
 			...this.#outcome(reply, end),
 			...(stdout === undefined ? {} : { stdout }),
@@ -147,6 +231,20 @@ class Run implements Running {
 		);
 	}
 
+	/** Killed (for want of memory, say) pid 1 takes the program with it; that it leaves by itself is a fault. */
+	#checkLost(end: EndReport | undefined): void {
+		const status = end?.status ?? 0;
+		if (this.#cause !== "none" || (status & 0x7f) === SIGKILL) return;
+		throw new VmjailError(
+			"EXECUTOR_FAILED",
+			`the jail's pid 1 refused to go on (wait status 0x${status.toString(16)})`,
+			{
+				remedy:
+					"It takes files, pipes, sockets and terminals as streams, not what was opened with O_PATH. Else report it.",
+			},
+		);
+	}
+
 	#outcome(reply: Exclude<ExecReply, { kind: "failed" }>, end: EndReport | undefined): Outcome {
 		const byName = [...(end?.reports ?? [])].map(
 			([number, bytes]) => [this.#plan.reports[number] ?? "", bytes] as const,
@@ -160,7 +258,7 @@ class Run implements Running {
 			pidsRefused: group.pidsRefused,
 		};
 		return {
-			...endOf(raw),
+			...endOf(raw, this.#denials.at(-1)),
 			cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
 			cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
 			wallMs: exit?.wallMs ?? 0,
@@ -169,7 +267,7 @@ class Run implements Running {
 			oomKills: group.oomKills,
 			runtime: "runlc",
 			missing: this.#prepared.missing,
-			denials: [],
+			denials: this.#denials,
 		};
 	}
 }
@@ -182,8 +280,22 @@ class Run implements Running {
 export async function start(command: readonly string[], options: RunOptions): Promise<Running> {
 	const at = session();
 	const facts = await at.facts();
-	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, at.newGroupId());
-	return new Run(at, prepared, command, options);
+	const id = at.newGroupId();
+	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, id);
+	const { network } = options.policy.security;
+	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
+	const { JailNetwork } = await import("./network.ts");
+	const running: { run?: Run } = {};
+	const onEvent = (event: NetworkEvent) => running.run?.onNetworkEvent(event);
+	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, onEvent });
+	const plan = { ...prepared.plan, parentJail: gateway.parentJail };
+	try {
+		running.run = new Run(at, { ...prepared, plan }, command, options, gateway);
+		return running.run;
+	} catch (error) {
+		await gateway.close();
+		throw error;
+	}
 }
 
 /**

@@ -1,6 +1,6 @@
 /** A step that failed → an error that says which, why, and what to do. */
 
-import { getSystemErrorName } from "node:util";
+import { constants } from "node:os";
 import { VmjailError } from "../errors.ts";
 import type { StepFailure } from "../executor/frames.ts";
 import type { Launch, Plan, Step } from "../plan/types.ts";
@@ -22,6 +22,14 @@ const REMEDIES: Readonly<Record<string, string>> = {
 	"chdir EACCES": "The program's user may not enter the working folder. Set system.cwd (--cwd) to one that it may.",
 };
 
+/** Of execve(2). */
+const EXEC_REMEDIES: Readonly<Record<string, string>> = {
+	E2BIG: "Its arguments and environment are longer than the stack limit allows: split them (xargs), or use a file.",
+	ENOEXEC: "It is no program for this machine, or a script without a first line such as #!/bin/sh.",
+	ENOMEM: "The memory limit is too small for it to start.",
+	ETXTBSY: "Somebody has it open for writing.",
+};
+
 const EXEC_LABEL = "execute ";
 
 function stepOf(launch: Launch | Plan, failure: StepFailure): Step | undefined {
@@ -34,19 +42,29 @@ function stepOf(launch: Launch | Plan, failure: StepFailure): Step | undefined {
 
 /**
  * The error for a failure. An execve(2) that failed is COMMAND_NOT_FOUND or COMMAND_NOT_EXECUTABLE, anything else
- * LAUNCH_FAILED.
+ * LAUNCH_FAILED. `refused`: the exec guard refused a program.
  */
-export function launchError(launch: Launch | Plan, failure: StepFailure, command: readonly string[]): VmjailError {
+export function launchError(
+	launch: Launch | Plan,
+	failure: StepFailure,
+	command: readonly string[],
+	refused = false,
+): VmjailError {
 	const step = stepOf(launch, failure);
 	const name = errnoName(failure.error);
-	if (step?.call === "execve") return execError(step, name, failure, command[0] ?? "");
+	if (step?.call === "execve") return execError(step, name, failure, command[0] ?? "", refused);
 	const label = step?.label ?? "start a process in new namespaces";
 	const call = step?.call ?? "clone3";
 	return new VmjailError("LAUNCH_FAILED", `${label}: ${name}`, { remedy: REMEDIES[`${call} ${name}`] ?? DOCTOR });
 }
 
-function execError(step: Step, name: string, failure: StepFailure, program: string): VmjailError {
+function execError(step: Step, name: string, failure: StepFailure, program: string, refused: boolean): VmjailError {
 	const file = program.includes("/") ? step.label.slice(EXEC_LABEL.length) : program;
+	if (refused) {
+		return new VmjailError("COMMAND_NOT_EXECUTABLE", `${file}: refused: it is not in security.process.allow`, {
+			remedy: `Allow it: --exec ${file.startsWith("/") ? file : "PATH"} (see \`vmjail check\` for what else it needs).`,
+		});
+	}
 	const denied = failure.denied !== 0 && (name === "ENOENT" || name === "ENOTDIR");
 	if ((name === "ENOENT" || name === "ENOTDIR") && !denied) {
 		return new VmjailError("COMMAND_NOT_FOUND", `${file}: not found in the jail`, {
@@ -57,12 +75,11 @@ function execError(step: Step, name: string, failure: StepFailure, program: stri
 	}
 	const why = denied ? errnoName(failure.denied) : name;
 	const remedy =
-		why === "ENOEXEC"
-			? "It is no program for this machine, or a script without a first line such as #!/bin/sh."
-			: "Make it executable (chmod +x), and check that its file system is not mounted noexec.";
+		EXEC_REMEDIES[why] ?? "Make it executable (chmod +x), and check that its file system is not mounted noexec.";
 	return new VmjailError("COMMAND_NOT_EXECUTABLE", `${file}: cannot be executed: ${why}`, { remedy });
 }
 
+/** "ENOENT". From the table of Node, not libuv's, which lacks ENOEXEC and ESTALE. */
 function errnoName(error: number): string {
-	return getSystemErrorName(-error);
+	return Object.entries(constants.errno).find(([, number]) => number === error)?.[0] ?? `error ${error}`;
 }

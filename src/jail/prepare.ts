@@ -3,14 +3,16 @@
 import { cgroupSteps } from "../cgroup/steps.ts";
 import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
+import { probePrograms } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
+import { belowGateway, resolverSteps, sendNamespaceSteps } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { unavailable } from "../oci/available.ts";
 import { withRealPaths } from "../oci/host-path.ts";
 import { pathsOf, specOf } from "../oci/spec.ts";
 import type { Spec } from "../oci/types.ts";
 import { planOf } from "../plan/plan.ts";
-import type { Plan } from "../plan/types.ts";
+import type { Plan, Step } from "../plan/types.ts";
 import type { Control, Policy } from "../policy/types.ts";
 
 export interface Prepared {
@@ -25,7 +27,7 @@ export interface Prepared {
 }
 
 /** Everything of the policy that this version cannot enforce, as one error. */
-export function refuseUnavailable(policy: Policy): void {
+function refuseUnavailable(policy: Policy): void {
 	const all = unavailable(policy);
 	const [first] = all;
 	if (first === undefined) return;
@@ -47,6 +49,49 @@ function landlockMissing(facts: HostFacts, optional: readonly Control[]): readon
 	throw new VmjailError("HOST_UNSUPPORTED", `landlock: ${reason}`, { remedy });
 }
 
+/** A profile or label of a module that is not switched on: an error, or what `optional` lets go. */
+function macMissing(policy: Policy, facts: HostFacts): readonly Missing[] {
+	return (["apparmor", "selinux"] as const).flatMap((control): readonly Missing[] => {
+		if (policy.security.mac[control] === undefined || facts.mac[control]) return [];
+		const reason = `${control === "apparmor" ? "AppArmor" : "SELinux"} is not switched on in this kernel`;
+		const remedy = `Take security.mac.${control} out of the policy, or list ${control} in system.optional.`;
+		if (policy.system.optional.includes(control)) return [{ control, reason, remedy }];
+		throw new VmjailError("HOST_UNSUPPORTED", `security.mac.${control}: ${reason}`, { remedy });
+	});
+}
+
+/** The spec without what is missing. */
+function without(spec: Spec, missing: readonly Missing[]): Spec {
+	const { apparmorProfile, selinuxLabel, ...process } = spec.process;
+	const lacks = (control: Control) => missing.some((one) => one.control === control);
+	return {
+		...spec,
+		process: {
+			...process,
+			...(apparmorProfile === undefined || lacks("apparmor") ? {} : { apparmorProfile }),
+			...(selinuxLabel === undefined || lacks("selinux") ? {} : { selinuxLabel }),
+		},
+	};
+}
+
+/** The host's path of the resolv.conf that the jail sees. */
+function resolverOf(policy: Policy): string {
+	const { path } = policy.system.root;
+	return path === "/" ? "/etc/resolv.conf" : `${path}/etc/resolv.conf`;
+}
+
+function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
+	const root = policy.system.root.path;
+	const fact = facts.paths[resolverOf(policy)];
+	if (fact?.real === undefined) {
+		throw new VmjailError("HOST_UNSUPPORTED", `network rules: ${resolverOf(policy)} does not exist`, {
+			remedy: "Make it, even empty: the jail's own, which names the gateway, is laid over it.",
+		});
+	}
+	const inJail = root === "/" ? fact.real : fact.real.slice(root.length);
+	return resolverSteps(inJail, !inJail.startsWith("/run/"));
+}
+
 /**
  * The spec, the plan with its cgroup, and the limits for pid 1.
  *
@@ -61,8 +106,15 @@ export function prepare(
 	id: string,
 ): Prepared {
 	refuseUnavailable(policy);
-	const facts = { ...host, paths: probePaths(pathsOf(policy, host)) };
-	const spec = specOf({ policy, facts, command, terminal });
+	const networked = policy.security.network.mode === "hostwithpolicy";
+	const { allow } = policy.security.process;
+	const facts: HostFacts = {
+		...host,
+		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
+		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path) }),
+	};
+	const mac = macMissing(policy, facts);
+	const spec = without(specOf({ policy, facts, command, terminal }), mac);
 	const { cpuMs, wallMs, outputMaxBytes, optional } = readAnnotations(spec);
 	const cgroup = cgroupSteps({
 		resources: spec.linux.resources ?? {},
@@ -71,7 +123,12 @@ export function prepare(
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const plan = planOf(spec, withRealPaths(facts));
+	const plan = networked
+		? planOf(belowGateway(spec, facts), withRealPaths(facts), {
+				beforeRoot: resolverStepsFor(policy, facts),
+				last: sendNamespaceSteps(),
+			})
+		: planOf(spec, withRealPaths(facts));
 	return {
 		spec,
 		facts,
@@ -85,7 +142,7 @@ export function prepare(
 			...(cgroup.intoCgroup === undefined ? {} : { intoCgroup: cgroup.intoCgroup }),
 			...(cgroup.cpuUsage === undefined ? {} : { cpuUsage: cgroup.cpuUsage }),
 		},
-		missing: [...cgroup.missing, ...landlockMissing(facts, optional)],
+		missing: [...cgroup.missing, ...landlockMissing(facts, optional), ...mac],
 		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),
 		...(outputMaxBytes === undefined ? {} : { outputMaxBytes }),

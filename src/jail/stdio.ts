@@ -1,7 +1,8 @@
 /** Where a workload's standard streams come from and go to. */
 
-import { closeSync, constants, createWriteStream, openSync } from "node:fs";
+import { closeSync, constants, createWriteStream, fstatSync, openSync, type Stats } from "node:fs";
 import { Socket } from "node:net";
+import { VmjailError } from "../errors.ts";
 import { type Addon, loadAddon } from "../executor/addon.ts";
 
 /** A descriptor of the caller's, one of the caller's standard streams, nothing, or bytes. */
@@ -57,6 +58,8 @@ export class Budget {
 function tap(readEnd: number, budget: Budget | undefined, forwardTo: NodeJS.WritableStream | undefined): Tap {
 	const socket = new Socket({ fd: readEnd, readable: true, writable: false });
 	const chunks: Buffer[] = [];
+	// Whoever reads behind us has gone (EPIPE): so do we, and the program gets the SIGPIPE that it would have got from them.
+	forwardTo?.on("error", () => socket.destroy());
 	socket.on("data", (chunk: Buffer) => {
 		const passed = chunk.subarray(0, budget?.take(chunk.length) ?? chunk.length);
 		if (forwardTo === undefined) {
@@ -77,6 +80,28 @@ function streamOf(descriptor: number): NodeJS.WritableStream {
 	if (descriptor === 1) return process.stdout;
 	if (descriptor === 2) return process.stderr;
 	return createWriteStream("", { fd: descriptor, autoClose: false });
+}
+
+function statOf(descriptor: number, name: string): Stats {
+	try {
+		return fstatSync(descriptor);
+	} catch (cause) {
+		throw new VmjailError("USAGE", `${name}: descriptor ${descriptor} is not open`, {
+			remedy: "Give a descriptor that stays open until the program has started.",
+			cause,
+		});
+	}
+}
+
+/** A folder would be a way out of the jail (openat(2)), and a block device one around its file systems. */
+function checkDescriptor(stream: Input | Output | undefined, inherited: number, name: string): void {
+	const descriptor = stream === "inherit" ? inherited : stream;
+	if (typeof descriptor !== "number") return;
+	const stat = statOf(descriptor, name);
+	if (!stat.isDirectory() && !stat.isBlockDevice()) return;
+	throw new VmjailError("USAGE", `${name} is a ${stat.isDirectory() ? "folder" : "block device"}`, {
+		remedy: "Give a file, a pipe, a socket or a terminal.",
+	});
 }
 
 class Opener {
@@ -117,8 +142,15 @@ class Opener {
 	}
 }
 
-/** Opens the streams. With a budget every output passes through vmjail, and what is beyond it is dropped. */
+/**
+ * Opens the streams. With a budget every output passes through vmjail, and what is beyond it is dropped.
+ *
+ * @throws VmjailError USAGE for a descriptor that is not open, or is of a kind that no program in a jail may have
+ */
 export function openStreams(streams: Streams, budget?: Budget): OpenStreams {
+	checkDescriptor(streams.stdin, 0, "stdin");
+	checkDescriptor(streams.stdout ?? "inherit", 1, "stdout");
+	checkDescriptor(streams.stderr ?? "inherit", 2, "stderr");
 	const opener = new Opener();
 	const stdin = opener.input(streams.stdin ?? "ignore");
 	const stdout = opener.output(streams.stdout ?? "inherit", 1, budget);

@@ -139,6 +139,8 @@ function bringUp(dev: string, side: "jail" | "gateway", families: readonly Famil
 export const jailSysctls: readonly Sysctl[] = [
 	{ path: "ipv4/conf/all/rp_filter", value: "0" },
 	{ path: `ipv4/conf/${JAIL_LINK}/rp_filter`, value: "0" },
+	// Which ports are published is the gateway's business; inside, a program without capabilities may use any.
+	{ path: "ipv4/ip_unprivileged_port_start", value: "0" },
 ];
 
 /**

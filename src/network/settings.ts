@@ -6,7 +6,7 @@ import { formatPorts, isAnyPort } from "./ports.ts";
 import type { Protocol } from "./rules.ts";
 
 export type Setting =
-	/** Both ends of a pair: `dev` here, `peer` in the network namespace of process `peerPid`. */
+	/** Both ends of a pair: `dev` here, `peer` in another network namespace. */
 	| { readonly kind: "veth"; readonly dev: string; readonly peer: string; readonly mtu: number }
 	| { readonly kind: "up"; readonly dev: string }
 	| {
@@ -47,13 +47,13 @@ export const MAIN_TABLE = 254;
 
 /**
  * The input of `ip -4 -batch -`, then of `ip -6 -batch -`, to be run in this order: a batch cannot change its family. Links are in the
- * first. `peerPid`: a process in the other namespace of a veth pair.
+ * first. `peer`: the other namespace of a veth pair, as ip-link(8) takes it: a process id or the path of an open namespace.
  */
-export function ipBatches(settings: readonly Setting[], peerPid: number): Readonly<Record<Family, string>> {
+export function ipBatches(settings: readonly Setting[], peer: string): Readonly<Record<Family, string>> {
 	const of = (family: Family) => settings.filter((setting) => familyOf(setting) === family);
 	const text = (family: Family) =>
 		of(family)
-			.map((setting) => `${line(setting, peerPid)}\n`)
+			.map((setting) => `${line(setting, peer)}\n`)
 			.join("");
 	return { 4: text(4), 6: text(6) };
 }
@@ -62,10 +62,10 @@ function familyOf(setting: Setting): Family {
 	return "family" in setting ? setting.family : 4;
 }
 
-function line(setting: Setting, peerPid: number): string {
+function line(setting: Setting, peer: string): string {
 	switch (setting.kind) {
 		case "veth":
-			return `link add ${setting.dev} mtu ${setting.mtu} type veth peer name ${setting.peer} mtu ${setting.mtu} netns ${peerPid}`;
+			return `link add ${setting.dev} mtu ${setting.mtu} type veth peer name ${setting.peer} mtu ${setting.mtu} netns ${peer}`;
 		case "up":
 			return `link set ${setting.dev} up`;
 		case "address":

@@ -1,6 +1,6 @@
 /** Raw facts of an end → {@link Outcome}. */
 
-import type { End, LimitName } from "./types.ts";
+import type { Denial, End, LimitName } from "./types.ts";
 
 /** signal(7), by number; the same on x86_64 and aarch64. */
 const SIGNALS: readonly string[] = [
@@ -42,9 +42,12 @@ const SIGKILL = 9;
 const SIGXCPU = 24;
 const SIGXFSZ = 25;
 
-/** "SIGTERM"; real-time signals as "SIGRTMIN+2". */
+/** The first real-time signal that the C library leaves to programs (signal(7)). */
+const SIGRTMIN = 34;
+
+/** "SIGTERM"; real-time signals as "SIGRTMIN+2", and "SIG32" for those that the C library keeps for itself. */
 export function signalName(number: number): string {
-	return SIGNALS[number] ?? `SIGRTMIN+${number - 34}`;
+	return SIGNALS[number] ?? (number < SIGRTMIN ? `SIG${number}` : `SIGRTMIN+${number - SIGRTMIN}`);
 }
 
 /** 0 for a name that is none. */
@@ -56,7 +59,7 @@ export interface RawEnd {
 	/** As wait(2) gives it; absent where pid 1 was killed with the program. */
 	readonly status?: number;
 	/** What the executor's timers or vmjail ended the program for. */
-	readonly cause: "none" | "cpu-time" | "wall-time" | "output" | "cancelled";
+	readonly cause: "none" | "cpu-time" | "wall-time" | "output" | "denied" | "cancelled";
 	/** Processes that the kernel killed for want of memory. */
 	readonly oomKills: number;
 	/** Forks that the pids limit refused. */
@@ -67,8 +70,10 @@ export interface RawEnd {
  * Why the program ended. A limit that ended it comes before the signal that did the work: an out-of-memory kill is
  * `memory`, not SIGKILL. `pids` is reported where forks were refused and the program then failed.
  */
-export function endOf(raw: RawEnd): End {
+export function endOf(raw: RawEnd, denial?: Denial): End {
 	if (raw.cause === "cancelled") return { kind: "cancelled" };
+	if (raw.cause === "denied")
+		return { kind: "denied", control: denial?.control ?? "exec", detail: denial?.detail ?? "a program" };
 	if (raw.cause !== "none") return limit(raw.cause);
 	const signal = raw.status === undefined ? SIGKILL : raw.status & 0x7f;
 	const exitCode = ((raw.status ?? 0) >> 8) & 0xff;
@@ -106,7 +111,8 @@ export function exitStatus(end: End): number {
 }
 
 function realTimeOr(name: string): number {
-	return name.startsWith("SIGRTMIN+") ? 34 + Number(name.slice("SIGRTMIN+".length)) : signalNumber(name);
+	const [, base, number] = /^SIG(RTMIN\+)?(\d+)$/.exec(name) ?? [];
+	return number === undefined ? signalNumber(name) : Number(number) + (base === undefined ? 0 : SIGRTMIN);
 }
 
 function limitStatus(name: LimitName): number {

@@ -8,6 +8,8 @@ export type LimitName = "cpu-time" | "wall-time" | "memory" | "pids" | "output" 
 export interface Denial {
 	readonly control: "exec" | "syscall" | "network";
 	readonly detail: string;
+	/** The flag that would allow it. */
+	readonly allowedBy?: string;
 }
 
 export interface Usage {

@@ -3,10 +3,11 @@
  * Derived from the spec's mounts: what is writable there is writable here, everything else may be read and executed.
  */
 
-import type { PathFact } from "../host/types.ts";
+import type { HostFacts, PathFact, ProgramFact } from "../host/types.ts";
 import type { Mount, Spec } from "../oci/types.ts";
 import { AT_FDCWD, O_CLOEXEC, O_PATH } from "./constants.ts";
 import { parseOptions } from "./options.ts";
+import { executableFiles } from "./programs.ts";
 import { cstring, struct } from "./steps.ts";
 import type { Step } from "./types.ts";
 
@@ -58,13 +59,22 @@ interface Rule {
 	readonly rights: number;
 }
 
-/** The rules of a spec, most general first. */
-export function landlockRules(spec: Spec, paths: Readonly<Record<string, PathFact>>): readonly Rule[] {
+/** The rules of a spec, most general first. With an allow-list of programs, only those may be executed. */
+export function landlockRules(
+	spec: Spec,
+	paths: Readonly<Record<string, PathFact>>,
+	programs: readonly ProgramFact[] = [],
+): readonly Rule[] {
 	const ofMounts = spec.mounts.flatMap((mount): readonly Rule[] => {
 		const rights = rightsOf(mount, paths);
 		return rights === 0 ? [] : [{ path: mount.destination, rights }];
 	});
-	return [{ path: "/", rights: spec.root.readonly ? READ : WRITE }, ...ofMounts];
+	const all = [{ path: "/", rights: spec.root.readonly ? READ : WRITE }, ...ofMounts];
+	if (programs.length === 0) return all;
+	return [
+		...all.map(({ path, rights }) => ({ path, rights: rights & ~FS.execute })),
+		...executableFiles(programs).map((path) => ({ path, rights: FS.execute | FS.readFile })),
+	];
 }
 
 /** What a mount allows beyond what the root does; 0: nothing. */
@@ -80,7 +90,11 @@ function rightsOf(mount: Mount, paths: Readonly<Record<string, PathFact>>): numb
 }
 
 /** Steps that build the ruleset inside the jail, once; workloads restrict themselves with it. */
-export function rulesetSteps(spec: Spec, paths: Readonly<Record<string, PathFact>>, abi: number): readonly Step[] {
+export function rulesetSteps(
+	spec: Spec,
+	facts: Pick<HostFacts, "paths" | "programs" | "landlockAbi">,
+): readonly Step[] {
+	const { paths, programs, landlockAbi: abi } = facts;
 	const known = knownRights(abi);
 	const scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
 	const fields = [{ u64: known }, ...(abi >= 4 ? [{ u64: 0 }] : []), ...(abi >= 6 ? [{ u64: scopes }] : [])];
@@ -92,7 +106,7 @@ export function rulesetSteps(spec: Spec, paths: Readonly<Record<string, PathFact
 			args: [attribute, attribute.bytes.length, 0],
 			save: RULESET,
 		},
-		...landlockRules(spec, paths).flatMap(({ path, rights }) => ruleSteps(path, rights & known)),
+		...landlockRules(spec, paths, programs).flatMap(({ path, rights }) => ruleSteps(path, rights & known)),
 	];
 }
 

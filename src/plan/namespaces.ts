@@ -27,11 +27,12 @@ export function cloneFlags(linux: Linux): bigint {
 				},
 			);
 		}
-		return flags | CLONE_NEW[type];
+		// Entered by the jail itself, once it is in its cgroup: that is the root it is to see.
+		return type === "cgroup" ? flags : flags | CLONE_NEW[type];
 	}, 0n);
 }
 
-export function hasNamespace(linux: Linux, type: keyof typeof CLONE_NEW): boolean {
+function hasNamespace(linux: Linux, type: keyof typeof CLONE_NEW): boolean {
 	return linux.namespaces.some((namespace) => namespace.type === type);
 }
 
@@ -81,6 +82,12 @@ function loopbackSteps(): readonly Step[] {
 		},
 		{ label: "bring the loopback interface up", call: "ioctl", args: [{ slot: "lo" }, SIOCSIFFLAGS, request] },
 	];
+}
+
+/** In the jail, when it is in its cgroup: that becomes the root of what it sees (cgroup_namespaces(7)). */
+export function cgroupNamespaceSteps(linux: Linux): readonly Step[] {
+	if (!hasNamespace(linux, "cgroup")) return [];
+	return [{ label: "enter a new cgroup namespace", call: "unshare", args: [CLONE_NEW.cgroup] }];
 }
 
 /** Steps inside the jail that give its namespaces their content. */

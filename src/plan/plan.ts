@@ -5,9 +5,17 @@ import type { Spec } from "../oci/types.ts";
 import { RULESET, rulesetSteps } from "./landlock.ts";
 import { maskSteps, readonlySteps } from "./masks.ts";
 import { mountSteps } from "./mounts.ts";
-import { cloneFlags, idMapSteps, namespaceSteps } from "./namespaces.ts";
+import { cgroupNamespaceSteps, cloneFlags, idMapSteps, namespaceSteps } from "./namespaces.ts";
+import { allowSteps, memfdSteps, withoutExec } from "./programs.ts";
 import { deviceLinkSteps, enterRootSteps, newRootSteps } from "./root.ts";
-import type { Plan } from "./types.ts";
+import type { Plan, Step } from "./types.ts";
+
+/** Steps of other parts of vmjail that belong into a jail's set-up. */
+export interface ExtraSteps {
+	/** When everything is mounted and the host can still be seen. */
+	readonly beforeRoot?: readonly Step[];
+	readonly last?: readonly Step[];
+}
 
 /**
  * The plan for a jail, up to the point where pid 1 waits for workloads. `facts.paths` must hold the source of every
@@ -16,22 +24,29 @@ import type { Plan } from "./types.ts";
  *
  * @throws VmjailError POLICY_INVALID for what runlc does not give: joined namespaces, odd mount types.
  */
-export function planOf(spec: Spec, facts: HostFacts): Plan {
+export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Plan {
 	const landlock = facts.landlockAbi > 0;
+	const programs = facts.programs ?? [];
+	const mounts = programs.length === 0 ? spec.mounts : withoutExec(spec.mounts, programs);
 	return {
 		cloneFlags: cloneFlags(spec.linux),
 		before: [],
 		parent: idMapSteps(spec.linux, facts.caller.privileged),
 		child: [
 			{ label: "start a session", call: "setsid", args: [] },
+			...cgroupNamespaceSteps(spec.linux),
 			...newRootSteps(spec.root),
-			...mountSteps(spec.mounts, facts.paths),
+			...mountSteps(mounts, facts.paths),
 			...deviceLinkSteps(),
 			...maskSteps(spec.linux.maskedPaths ?? [], facts.paths),
+			...(programs.length === 0 ? [] : memfdSteps()),
 			...readonlySteps(spec.linux.readonlyPaths ?? [], facts.paths),
+			...(extra.beforeRoot ?? []),
 			...enterRootSteps(),
 			...namespaceSteps(spec),
-			...(landlock ? rulesetSteps(spec, facts.paths, facts.landlockAbi) : []),
+			...allowSteps(programs),
+			...(landlock ? rulesetSteps(spec, facts) : []),
+			...(extra.last ?? []),
 		],
 		account: [],
 		cleanup: [],

@@ -81,6 +81,11 @@ export interface Plan extends Launch {
 	/** An open cgroup v2 folder to start pid 1 in (CLONE_INTO_CGROUP). */
 	readonly intoCgroup?: SlotName;
 	readonly cpuUsage?: CpuUsage;
+	/**
+	 * An earlier jail of the same executor, whose plan saved its open user namespace on the host's side: this one's user
+	 * namespace is made below that one, and `parent` runs inside it. `slot`: by number, in the earlier jail's program.
+	 */
+	readonly parentJail?: { readonly id: number; readonly slot: number };
 }
 
 /** A program that pid 1 starts. Its steps find the descriptors it was given in the slots `stdin`, `stdout`, `stderr`. */
@@ -88,4 +93,6 @@ export interface Workload extends Launch {
 	/** CPU time of all its threads and descendants; absent: no limit. */
 	readonly cpuLimitMs?: number;
 	readonly wallLimitMs?: number;
+	/** Slots of further descriptors that it is given. */
+	readonly descriptors?: readonly SlotName[];
 }

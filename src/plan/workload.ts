@@ -7,7 +7,9 @@ import type { Process, Spec } from "../oci/types.ts";
 import { CLONE_NEW, SECCOMP_SET_MODE_FILTER, SIG_SETMASK } from "./constants.ts";
 import { credentialSteps, rlimitSteps } from "./credentials.ts";
 import { restrictSteps } from "./landlock.ts";
+import { macSteps } from "./mac.ts";
 import { idMapSteps } from "./namespaces.ts";
+import { stopAtExecSteps } from "./programs.ts";
 import { compileSeccomp } from "./seccomp/compile.ts";
 import { block, cstring, stringArray, struct } from "./steps.ts";
 import { foregroundSteps, openTerminalSteps, type Terminal } from "./terminal.ts";
@@ -18,10 +20,18 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** The kernel's own bound on one string of argv or envp: MAX_ARG_STRLEN, 32 pages of 4 KiB. */
 const MAX_STRING = 131072;
 
+/** The kernel's own bound on all of argv and envp: three quarters of the default stack limit of 8 MiB (fs/exec.c). */
+const MAX_STRINGS_SIZE = 6 * 1024 * 1024;
+
+/** As many as one step can point to. */
+const MAX_STRINGS = 65533;
+
 export interface WorkloadOptions {
 	readonly terminal?: Terminal;
 	readonly cpuLimitMs?: number;
 	readonly wallLimitMs?: number;
+	/** Before the filters, while the process can still speak to vmjail. */
+	readonly beforeFilters?: readonly Step[];
 }
 
 /** The files that the name of a program may mean, as execvp(3) tries them. */
@@ -36,13 +46,21 @@ function checkStrings(process: Process): void {
 	if (program === undefined || program === "") {
 		throw new VmjailError("USAGE", "no program to run", { remedy: "Name one after --." });
 	}
-	for (const text of [...process.args, ...process.env]) {
+	const texts = [...process.args, ...process.env];
+	const sizes = texts.map((text) => new TextEncoder().encode(text).length + 1);
+	const size = sizes.reduce((sum, one) => sum + one, 0);
+	if (size > MAX_STRINGS_SIZE || texts.length > MAX_STRINGS) {
+		throw new VmjailError("USAGE", `${texts.length} arguments and variables of ${size} bytes are too many`, {
+			remedy: `At most ${MAX_STRINGS}, and ${MAX_STRINGS_SIZE} bytes. Split them (xargs -n), or pass them in a file.`,
+		});
+	}
+	for (const [i, text] of texts.entries()) {
 		if (text.includes("\0")) {
 			throw new VmjailError("USAGE", `an argument or variable holds a NUL byte: ${JSON.stringify(text.slice(0, 40))}`, {
 				remedy: "The kernel passes NUL-terminated strings: take the NUL out.",
 			});
 		}
-		if (new TextEncoder().encode(text).length >= MAX_STRING) {
+		if ((sizes[i] ?? 0) > MAX_STRING) {
 			throw new VmjailError("USAGE", `an argument or variable is longer than the kernel's ${MAX_STRING} bytes`, {
 				remedy: "Pass it in a file or on standard input.",
 			});
@@ -106,10 +124,13 @@ export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOption
 			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
 			{ label: "set the umask", call: "umask", args: [0o022] },
 			...rlimitSteps(process.rlimits ?? []),
+			...macSteps(process),
 			...credentialSteps(process, facts.caller.privileged),
 			...(landlock ? restrictSteps() : []),
+			...(options.beforeFilters ?? []),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
+			...(facts.programs === undefined || facts.programs.length === 0 ? [] : stopAtExecSteps(facts.arch)),
 			...seccompSteps(spec, facts),
 			...execSteps(process),
 		],

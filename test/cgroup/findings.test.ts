@@ -18,6 +18,7 @@ function examination(cgroup: CgroupFacts, privileged: boolean): Examination {
 			caller,
 			idMap: { uids: [], gids: [] },
 			landlockAbi: 0,
+			mac: { apparmor: false, selinux: false },
 			cpus: 1,
 			cgroup,
 			paths: {},

@@ -30,6 +30,7 @@ function examination(given: Case): Examination {
 		caller: { uid: 1000, gid: 1000, groups: [], privileged, cwd: "/", env: {} },
 		idMap: { uids: [], gids: [] },
 		landlockAbi: 0,
+		mac: { apparmor: false, selinux: false },
 		cpus: 1,
 		cgroup: { v1: [], blockDevices: [] },
 		paths: {},

@@ -100,7 +100,7 @@ function prepare(folder: string, texts: RuleTexts): void {
 }
 
 function putBatches(put: (name: string, text: string) => void, side: string, settings: readonly Setting[]): void {
-	const batches = ipBatches(settings, PEER);
+	const batches = ipBatches(settings, String(PEER));
 	for (const family of [4, 6] as const)
 		put(`${side}.batch${family}`, batches[family].replaceAll(`netns ${PEER}`, "netns @PEER@"));
 }

@@ -11,6 +11,7 @@ const HOST: Omit<HostFacts, "paths"> = {
 	caller: CALLER,
 	idMap: { uids: [{ from: 0, count: 4294967295 }], gids: [{ from: 0, count: 4294967295 }] },
 	landlockAbi: 2,
+	mac: { apparmor: false, selinux: false },
 	cpus: 2,
 	cgroup: { v1: [], blockDevices: [{ major: 254, minor: 0, name: "vda" }] },
 };

@@ -13,6 +13,7 @@ const SLIDES = join(CHECKOUT, "test/fixtures/deck");
 const ON_RUNLC = `"system": { "runtime": "runlc", "rollback": "", "root": { "path": "/", "readonly": true } }`;
 const READ_ONLY = `{ ${ON_RUNLC} }`;
 const FILES = `{ ${ON_RUNLC}, "security": { "file": { "writablePaths": ["/tmp"], "maskedPaths": ["/var"] } } }`;
+const ONLY_LS = `{ ${ON_RUNLC}, "security": { "process": { "allow": ["/usr/bin/ls"] } } }`;
 const NO_NETWORK = `{ ${ON_RUNLC}, "security": { "network": {
 	"mode": "none",
 	"policy": {
@@ -64,6 +65,12 @@ for (const caller of CALLERS) {
 			expect((await demo(FILES, "cat", "/var/lib/dpkg/status")).stderr).toMatch(/No such file or directory/);
 		});
 
+		it("process.allow: nothing but ls is executed", async () => {
+			expect((await demo(ONLY_LS, "ls", "-d", "/usr")).stdout).toBe("/usr\n");
+			expect((await demo(READ_ONLY, "env", "echo", "ran")).stdout).toBe("ran\n");
+			expect(await demo(ONLY_LS, "env", "echo", "ran")).toMatchObject({ status: 126, stdout: "" });
+		});
+
 		it("mode none: ip a shows no interface of the host", async () => {
 			const { status, stdout } = await demo(NO_NETWORK, "ip", "a");
 			expect(status).toBe(0);
@@ -90,17 +97,17 @@ for (const caller of CALLERS) {
 describe.skipIf(requireOr(missingCaller(USER)))("every policy of the talk", () => {
 	const place = new Place(USER);
 	afterAll(() => place.remove());
-	const slides = readdirSync(SLIDES).filter((name) => name.endsWith(".json"));
+	const slides = readdirSync(SLIDES).filter((name) => name.endsWith(".policy"));
 
 	/** Which of a slide's wishes are left to a later version. */
 	const LATER: Readonly<Record<string, readonly string[]>> = {
-		"01-process.json": ["security.process.allow"],
-		"02-files-and-network.json": ["system.runtime", "security.network.mode", "security.process.allow"],
-		"03-no-network.json": [],
-		"04-limits.json": ["system.runtime"],
-		"05-read-only-root.json": ["system.runtime"],
-		"06-writable-and-masked.json": [],
-		"07-names.json": ["security.network.mode"],
+		"01-process.policy": [],
+		"02-files-and-network.policy": ["system.runtime"],
+		"03-no-network.policy": [],
+		"04-limits.policy": ["system.runtime"],
+		"05-read-only-root.policy": ["system.runtime"],
+		"06-writable-and-masked.policy": [],
+		"07-names.policy": [],
 	};
 
 	beforeAll(() => expect(slides.toSorted()).toEqual(Object.keys(LATER)));

@@ -32,6 +32,7 @@ const facts: HostFacts = {
 	caller,
 	idMap: { uids: all, gids: all },
 	landlockAbi: 0,
+	mac: { apparmor: false, selinux: false },
 	cpus: 1,
 	cgroup: { v1: [], blockDevices: [] },
 	paths: probePaths(pathsOf(request.policy, { caller })),

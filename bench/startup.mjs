@@ -1,0 +1,116 @@
+/** Start-up: how long /bin/true takes from the request to the moment when nothing of it is left. */
+
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { peerCommands } from "./peers.mjs";
+import { checkout, library, say } from "./setup.mjs";
+import { shuffled, summary } from "./statistics.mjs";
+import { Timer } from "./timer.mjs";
+
+const PROGRAM = ["/bin/true"];
+
+export const NAMES = {
+	base: "fork + exec",
+	floor: "floor: namespaces, mounts, exec",
+	cgroupFloor: "floor, with cgroups",
+	library: "vmjail library, warm process, default",
+	minimal: "vmjail library, warm process, policy {}",
+	node: "node -e 0",
+	cli: "node dist/cli.js -- true",
+	launcher: "./vmjail -- true",
+};
+
+/** As many jails as V8 takes to compile what it will keep: a warm process is one that has served for a while. */
+const WARM = 100;
+
+/** What is run unmeasured of the others: files read from disk, addresses resolved. */
+const COLD = 3;
+
+/** In this process. */
+async function libraryContenders() {
+	const { loadPolicy, parsePolicy, run } = await library();
+	const context = { cwd: process.cwd(), ...(process.env.HOME === undefined ? {} : { home: process.env.HOME }) };
+	const streams = { stdin: "ignore", stdout: "ignore", stderr: "ignore" };
+	const timed = (policy) => async () => {
+		const begin = performance.now();
+		const outcome = await run(PROGRAM, { policy, ...streams });
+		const wallMs = performance.now() - begin;
+		if (outcome.kind !== "exited" || outcome.exitCode !== 0) throw new Error(JSON.stringify(outcome));
+		return { wallMs };
+	};
+	return [
+		{ name: NAMES.library, warmUp: WARM, sample: timed(loadPolicy({ preset: "default", ...context })) },
+		{ name: NAMES.minimal, warmUp: WARM, sample: timed(parsePolicy("{}", { source: "minimal", ...context })) },
+	];
+}
+
+function floorContenders(timer, parents) {
+	const groups = () =>
+		parents.map((parent) => join(parent, `vmjail-bench-${process.pid}-${randomBytes(4).toString("hex")}`));
+	const floor = (folders) => timer.measure(["floor", folders.length, ...folders, ...PROGRAM]);
+	return [
+		{ name: NAMES.floor, sample: () => floor([]) },
+		...(parents.length === 0 ? [] : [{ name: NAMES.cgroupFloor, sample: () => floor(groups()) }]),
+	];
+}
+
+function commandContenders(context, timer, crunTimer) {
+	const spawn = (name, argv, by = timer) => ({ name, sample: () => by.measure(["spawn", ...argv]) });
+	const peers = peerCommands(context, context.bundles.true, PROGRAM);
+	return {
+		base: spawn(NAMES.base, PROGRAM),
+		peers: peers.map(({ name, tool, argv }) => spawn(name, argv, tool === "crun" ? crunTimer : timer)),
+		commandLine: [
+			spawn(NAMES.node, [process.execPath, "-e", "0"]),
+			spawn(NAMES.cli, [process.execPath, join(checkout, "dist/cli.js"), "--", ...PROGRAM]),
+			spawn(NAMES.launcher, [join(checkout, "vmjail"), "--", ...PROGRAM]),
+		],
+	};
+}
+
+/** Runs each unmeasured; those that do not run here are named with their reason and left out. */
+async function warmUp(contenders) {
+	const able = [];
+	const unable = [];
+	for (const contender of contenders) {
+		try {
+			for (let i = 0; i < (contender.warmUp ?? COLD); i++) await contender.sample();
+			able.push(contender);
+		} catch (error) {
+			const [reason] = String(error.message).split("\n");
+			say(`${contender.name} does not run here: ${reason}`);
+			unable.push({ name: contender.name, reason });
+		}
+	}
+	return { able, unable };
+}
+
+/**
+ * Measures all contenders round by round, in a new order each round, so that what else the machine does meets all.
+ *
+ * @returns {Promise<{rows: {name: string, samples: number, median: number, p90: number}[], unable: {name: string,
+ *   reason: string}[]}>} times in ms
+ */
+export async function measureStartup(context, rounds) {
+	const timer = new Timer(context.folder, context.timer);
+	const crunTimer = new Timer(context.folder, context.timer, context.crunWrapper);
+	try {
+		const { base, peers, commandLine } = commandContenders(context, timer, crunTimer);
+		const floors = floorContenders(timer, context.groups);
+		const all = [base, ...floors, ...(await libraryContenders()), ...peers, ...commandLine];
+		const { able, unable } = await warmUp(all);
+		const samples = new Map(able.map((contender) => [contender, []]));
+		say(`${rounds} rounds of ${able.length} contenders`);
+		for (let round = 0; round < rounds; round++) {
+			for (const contender of shuffled(able)) {
+				const { wallMs } = await contender.sample();
+				samples.get(contender).push(wallMs);
+			}
+		}
+		return { rows: able.map((contender) => ({ name: contender.name, ...summary(samples.get(contender)) })), unable };
+	} finally {
+		await timer.close();
+		await crunTimer.close();
+	}
+}

@@ -1,0 +1,13 @@
+/* What the addon's files share. */
+#ifndef VMJAIL_ADDON_H
+#define VMJAIL_ADDON_H
+
+#include <node_api.h>
+
+/* Throws an Error with `code` ("EAGAIN"), `errno` and the call's name as message; returns NULL. */
+napi_value addon_fail(napi_env env, const char *call, int error);
+
+void add_datagram_functions(napi_env env, napi_value exports);
+void add_notification_functions(napi_env env, napi_value exports);
+
+#endif

@@ -1,0 +1,221 @@
+/** A jail's way to the network: the gateway's namespaces, what ip and nft set up in them, and the gateway itself. */
+
+import { closeSync } from "node:fs";
+import { Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
+import { VmjailError } from "../errors.ts";
+import { loadAddon } from "../executor/addon.ts";
+import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
+import type { JailProcess } from "../executor/jail-process.ts";
+import type { Zygote } from "../executor/zygote.ts";
+import type { HostFacts } from "../host/types.ts";
+import type { NetworkEvent } from "../network/events.ts";
+import { gatewayFirewall } from "../network/firewall.ts";
+import { Gateway } from "../network/gateway.ts";
+import type { Family } from "../network/ip.ts";
+import { judge } from "../network/judge.ts";
+import { gatewayPlan, USER_NAMESPACE } from "../network/namespace/gateway-plan.ts";
+import { dialWorkload, type SocketName, socketsWorkload } from "../network/namespace/sockets.ts";
+import { JAIL_NAMESPACE, type Tool, toolWorkload } from "../network/namespace/tools.ts";
+import { notifySteps, serveNotifications } from "../network/notifier.ts";
+import { gatewaySettings, gatewaySysctls, jailSettings, jailSysctls } from "../network/routes.ts";
+import { compileRules, needsUdp, type Rules } from "../network/rules.ts";
+import { ipBatches } from "../network/settings.ts";
+import type { Plan, Step, Workload } from "../plan/types.ts";
+import type { Policy } from "../policy/types.ts";
+import { openStreams } from "./stdio.ts";
+
+type Network = Policy["security"]["network"];
+
+/** Nothing here is per jail: each has its own pair of namespaces. */
+const FAMILIES: readonly Family[] = [4, 6];
+
+export interface NetworkOptions {
+	readonly network: Network;
+	readonly facts: HostFacts;
+	/** Names the jail in events. */
+	readonly jail: string;
+	readonly onEvent: (event: NetworkEvent) => void;
+}
+
+/** The gateway of one jail. Made before the jail, connected when the jail is set up, closed after it. */
+export class JailNetwork {
+	readonly #options: NetworkOptions;
+	readonly #rules: Rules;
+	readonly #plan: Plan;
+	readonly #program: EncodedProgram;
+	readonly #holder: JailProcess;
+	#gateway: Gateway | undefined;
+	#namespace: number | undefined;
+	#stopExplaining: (() => void) | undefined;
+	/** The holder runs one program at a time. */
+	#turn: Promise<unknown> = Promise.resolve();
+
+	/** @throws VmjailError POLICY_INVALID for rules that cannot be compiled */
+	constructor(zygote: Zygote, options: NetworkOptions) {
+		this.#options = options;
+		this.#rules = compileRules(options.network.policy);
+		this.#plan = gatewayPlan(options.facts);
+		this.#program = encodePlan(this.#plan, options.facts.arch);
+		this.#holder = zygote.launch(this.#program);
+	}
+
+	/** Where the jail's user namespace belongs: below the gateway's, so that nothing in the jail has a right over it. */
+	get parentJail(): NonNullable<Plan["parentJail"]> {
+		return { id: this.#holder.id, slot: this.#program.slots.get(USER_NAMESPACE) ?? 0 };
+	}
+
+	/**
+	 * Furnishes the jail's network namespace and serves it. To be called before a program runs in the jail.
+	 *
+	 * @throws VmjailError HOST_UNSUPPORTED where ip or nft are missing or this kernel lacks what they need, or a port
+	 *   cannot be published
+	 */
+	async connect(jail: JailProcess): Promise<void> {
+		const namespace = await jail.sent;
+		// The jail came to nothing: its own failure will be told by the program that is run in it next.
+		if (namespace === undefined) return;
+		this.#namespace = namespace;
+		const outer = ipBatches(gatewaySettings(FAMILIES), JAIL_NAMESPACE);
+		const inner = ipBatches(jailSettings(this.#rules, FAMILIES), JAIL_NAMESPACE);
+		await this.#tool({ argv: ["ip", "-4", "-batch", "-"], inJail: false, sysctls: [] }, outer[4]);
+		await this.#tool({ argv: ["ip", "-6", "-batch", "-"], inJail: false, sysctls: gatewaySysctls }, outer[6]);
+		const firewall = JSON.stringify(gatewayFirewall(this.#rules, FAMILIES));
+		await this.#tool({ argv: ["nft", "-j", "-f", "-"], inJail: false, sysctls: [] }, firewall);
+		await this.#tool({ argv: ["ip", "-4", "-batch", "-"], inJail: true, sysctls: [] }, inner[4]);
+		await this.#tool({ argv: ["ip", "-6", "-batch", "-"], inJail: true, sysctls: jailSysctls }, inner[6]);
+		await this.#serve();
+	}
+
+	async #serve(): Promise<void> {
+		const udp = needsUdp(this.#rules);
+		const addon = loadAddon();
+		const sockets = await this.#openSockets(udp);
+		const { jail, network, onEvent } = this.#options;
+		const at = (name: SocketName) => sockets.get(name) ?? -1;
+		const { listen } = network.policy;
+		this.#gateway = await Gateway.start({
+			jail,
+			rules: this.#rules,
+			families: FAMILIES,
+			descriptors: {
+				tcp: [at("tcp4"), at("tcp6")],
+				dnsUdp: at("dnsUdp"),
+				dnsTcp: at("dnsTcp"),
+				...(udp
+					? { udp: { 4: { receive: at("udp4"), send: at("send4") }, 6: { receive: at("udp6"), send: at("send6") } } }
+					: {}),
+			},
+			datagrams: { receive: addon.receiveDatagrams, send: addon.sendPacket, close: closeSync },
+			onEvent,
+			...(listen.length === 0 ? {} : { publish: { ports: listen, dial: (port: number) => this.#dial(port) } }),
+		});
+	}
+
+	async #openSockets(udp: boolean): Promise<ReadonlyMap<SocketName, number>> {
+		const { names, workload } = socketsWorkload(FAMILIES, udp);
+		const received: number[] = [];
+		await this.#run(workload, { stdin: "ignore" }, (descriptor) => received.push(descriptor));
+		return new Map(names.map((name, i) => [name, received[i] ?? -1]));
+	}
+
+	/** A connection to a port of the jail's loopback, made from inside. */
+	async #dial(port: number): Promise<Socket> {
+		const received: number[] = [];
+		await this.#run(dialWorkload(port), { stdin: "ignore" }, (descriptor) => received.push(descriptor));
+		const [descriptor] = received;
+		if (descriptor === undefined) throw new VmjailError("JAIL_CLOSED", "the jail has ended");
+		return new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
+	}
+
+	async #tool(tool: Tool, input: string): Promise<void> {
+		await this.#run(toolWorkload(tool), { stdin: { content: input }, what: tool.argv[0] ?? "" });
+	}
+
+	/** Runs something in the gateway, after whatever runs there now. */
+	#run(
+		workload: Workload,
+		options: { readonly stdin: "ignore" | { readonly content: string }; readonly what?: string },
+		onDescriptor?: (descriptor: number) => void,
+	): Promise<void> {
+		const turn = this.#turn.then(() => this.#runNow(workload, options, onDescriptor));
+		this.#turn = turn.catch(() => undefined);
+		return turn;
+	}
+
+	async #runNow(
+		workload: Workload,
+		{ stdin, what }: { readonly stdin: "ignore" | { readonly content: string }; readonly what?: string },
+		onDescriptor?: (descriptor: number) => void,
+	): Promise<void> {
+		const program = encodeWorkload(workload, this.#program, this.#plan, this.#options.facts.arch);
+		const streams = openStreams({ stdin, stdout: "ignore", stderr: "collect" });
+		const extra = workload.descriptors === undefined ? [] : [this.#namespace ?? -1];
+		const replied = this.#holder.exec({
+			program,
+			descriptors: [...streams.descriptors, ...extra],
+			last: false,
+			...(onDescriptor === undefined ? {} : { onDescriptor }),
+		});
+		streams.close();
+		const [reply, said] = await Promise.all([replied, streams.stderr]);
+		if (reply.kind === "exited" && reply.exit.status === 0) return;
+		if (reply.kind === "failed") throw failed(workload, this.#plan, reply, what);
+		throw new VmjailError(
+			"HOST_UNSUPPORTED",
+			`network rules: ${what ?? "the gateway"} failed: ${said?.toString().trim() ?? ""}`,
+			{
+				remedy: "Run `vmjail doctor`: it tries nft and ip in a namespace and names the fix.",
+			},
+		);
+	}
+
+	/** Further steps for every program: its connect(2) and sendto(2) are looked at, to explain refusals. */
+	get workloadSteps(): readonly Step[] {
+		return notifySteps(this.#options.facts.arch);
+	}
+
+	/** Serves the listener that those steps send. */
+	explain(listener: number): void {
+		const addon = loadAddon();
+		this.#stopExplaining = serveNotifications(listener, {
+			arch: this.#options.facts.arch,
+			io: { watch: addon.watchNotifications, answer: addon.answerNotification, readMemory: addon.readMemory },
+			allows: judge(this.#rules, FAMILIES),
+			refused: (protocol, address, port, process) => this.#gateway?.reportRefused(protocol, address, port, process),
+		});
+	}
+
+	/** After the jail's end. */
+	async close(): Promise<void> {
+		this.#stopExplaining?.();
+		await this.#turn;
+		await this.#gateway?.close();
+		if (this.#namespace !== undefined) closeSync(this.#namespace);
+		this.#namespace = undefined;
+		this.#holder.close();
+		await this.#holder.end;
+	}
+}
+
+type Failed = Extract<Awaited<ReturnType<JailProcess["exec"]>>, { kind: "failed" }>;
+
+function failed(workload: Workload, plan: Plan, { of, failure }: Failed, what: string | undefined): VmjailError {
+	const sections = of === "jail" ? plan : workload;
+	const steps =
+		failure.section === "account" || failure.section === "cleanup" ? plan[failure.section] : sections[failure.section];
+	const step = failure.step === undefined ? undefined : steps[failure.step];
+	const error = getSystemErrorName(-failure.error);
+	if (step?.call === "execve") {
+		return new VmjailError("HOST_UNSUPPORTED", `network rules: ${what ?? "a tool"} cannot be run: ${error}`, {
+			remedy: "Install iproute2 and nftables.",
+		});
+	}
+	return new VmjailError(
+		"LAUNCH_FAILED",
+		`the gateway: ${step?.label ?? "start a process in new namespaces"}: ${error}`,
+		{
+			remedy: "Run `vmjail doctor`: it tries what a jail needs and names the fix.",
+		},
+	);
+}

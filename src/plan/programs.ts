@@ -1,0 +1,98 @@
+/** The exec allow-list as steps: what the guard lets run, what Landlock lets be executed, and the filter that stops execve. */
+
+import type { Architecture, ProgramFact } from "../host/types.ts";
+import type { Mount } from "../oci/types.ts";
+import {
+	AT_FDCWD,
+	O_CLOEXEC,
+	O_PATH,
+	O_WRONLY,
+	RESOLVE_NO_MAGICLINKS,
+	RESOLVE_NO_SYMLINKS,
+	SECCOMP_SET_MODE_FILTER,
+} from "./constants.ts";
+import { ROOT } from "./mounts.ts";
+import { parseOptions } from "./options.ts";
+import { compileSeccomp } from "./seccomp/compile.ts";
+import { block, cstring, struct, text } from "./steps.ts";
+import type { Step } from "./types.ts";
+
+const LINK_FREE = struct("{O_PATH|O_CLOEXEC, RESOLVE_NO_SYMLINKS}", [
+	{ u64: O_PATH | O_CLOEXEC },
+	{ u64: 0 },
+	{ u64: RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS },
+]);
+
+const unique = (paths: readonly string[]): readonly string[] => [...new Set(paths)];
+
+/** The files that may become programs: those listed, and the interpreters that run in the place of listed scripts. */
+export function programFiles(programs: readonly ProgramFact[]): readonly string[] {
+	return unique(programs.flatMap(({ real, interpreters }) => [real, ...interpreters]));
+}
+
+/** The files that the kernel opens for execution: programs, and the loaders that they name. */
+export function executableFiles(programs: readonly ProgramFact[]): readonly string[] {
+	return unique([...programFiles(programs), ...programs.flatMap(({ loaders }) => loaders)]);
+}
+
+/** In pid 1, when the root is in place: tells the guard the allowed files, by inode. */
+export function allowSteps(programs: readonly ProgramFact[]): readonly Step[] {
+	return programFiles(programs).flatMap((file): readonly Step[] => [
+		{
+			label: `open ${file} in the jail`,
+			call: "openat2",
+			args: [AT_FDCWD, cstring(file), LINK_FREE, 24],
+			save: "program",
+		},
+		{ label: `let ${file} run`, call: "allow_program", args: [{ slot: "program" }] },
+	]);
+}
+
+/**
+ * In pid 1, while /proc/sys can still be written: memory files are not executable, and no program can ask that they be
+ * (Documentation/userspace-api/mfd_noexec.rst, Linux 6.3; the guard holds without it).
+ */
+export function memfdSteps(): readonly Step[] {
+	const enforced = text("2\n");
+	return [
+		{
+			label: "open memfd_noexec of the jail",
+			call: "openat",
+			args: [{ slot: ROOT }, cstring("proc/sys/vm/memfd_noexec"), O_WRONLY | O_CLOEXEC, 0],
+			save: "memfd",
+			tolerate: ["ENOENT", "EACCES"],
+		},
+		{
+			label: "make memory files not executable",
+			call: "write",
+			args: [{ slot: "memfd" }, enforced, enforced.bytes.length],
+			tolerate: ["EBADF", "EINVAL", "EPERM"],
+		},
+	];
+}
+
+/** Writable mounts lose the right to execute, except where a listed program lies in them. */
+export function withoutExec(mounts: readonly Mount[], programs: readonly ProgramFact[]): readonly Mount[] {
+	const executable = executableFiles(programs);
+	return mounts.map((mount) => {
+		const { destination, options = [] } = mount;
+		const holdsProgram = executable.some((file) => file === destination || file.startsWith(`${destination}/`));
+		if (parseOptions(options, destination).readonly || holdsProgram) return mount;
+		return { ...mount, options: [...options, "noexec", ...(options.includes("rbind") ? ["rnoexec"] : [])] };
+	});
+}
+
+/** In the workload, before its other filter: execve(2) and execveat(2) stop for the guard. Without a tracer they fail. */
+export function stopAtExecSteps(arch: Architecture): readonly Step[] {
+	const { bytes } = compileSeccomp(
+		{ defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["execve", "execveat"], action: "SCMP_ACT_TRACE" }] },
+		arch,
+	);
+	const count = bytes.length / 8;
+	const program = struct(`{${count} instructions}`, [
+		{ u16: count },
+		{ zeros: 6 },
+		{ pointer: block(bytes, `<filter of ${count} instructions>`) },
+	]);
+	return [{ label: "stop at execve for the guard", call: "seccomp", args: [SECCOMP_SET_MODE_FILTER, 0, program] }];
+}

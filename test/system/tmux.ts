@@ -1,0 +1,68 @@
+/** A terminal that a test types into and looks at, by tmux(1). */
+
+import { spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { PATH, type Place } from "./caller.ts";
+
+const PATIENCE_MS = 8_000;
+
+export class Terminal {
+	readonly #place: Place;
+	/** A server of its own: the one before may still be about to end. */
+	readonly #socket: string;
+
+	/** Starts a shell with the prompt "outer> " in a terminal of 80 columns and 24 rows. */
+	constructor(place: Place) {
+		this.#place = place;
+		this.#socket = join(place.work, `tmux-${randomUUID()}`);
+		place.write("tmux.conf", "set -g status off\nset -g default-terminal screen\n");
+		place.write("rc", "PS1='outer> '\n");
+		this.#tmux("-f", join(place.work, "tmux.conf"), "new-session", "-d", "-x", "80", "-y", "24", "bash --rcfile rc");
+	}
+
+	#tmux(...args: readonly string[]): string {
+		const { folder, home, work, caller } = this.#place;
+		const [program = "", ...rest] = [...caller.prefix, "tmux", "-S", this.#socket, ...args];
+		const env = { PATH, HOME: home, LANG: "C.UTF-8", SHELL: "/bin/bash", TMUX_TMPDIR: folder };
+		const { status, stdout, stderr } = spawnSync(program, rest, { cwd: work, encoding: "utf8", env });
+		if (status !== 0) throw new Error(`tmux ${args.join(" ")}: ${stderr}`);
+		return stdout;
+	}
+
+	/** Types a line. */
+	type(line: string): void {
+		this.#tmux("send-keys", "-l", line);
+		this.#tmux("send-keys", "Enter");
+	}
+
+	/** Presses a key by tmux's name: "C-z". */
+	press(key: string): void {
+		this.#tmux("send-keys", key);
+	}
+
+	/** Empties the screen, so that what is seen next is new. The foreground must be a shell. */
+	async clear(): Promise<void> {
+		this.type("clear");
+		await this.sees(/^(outer|inner)>$/);
+	}
+
+	resize(columns: number, rows: number): void {
+		this.#tmux("resize-window", "-x", String(columns), "-y", String(rows));
+	}
+
+	/** Waits until the screen matches; throws what it shows where it does not in time. */
+	async sees(pattern: RegExp): Promise<void> {
+		const deadline = Date.now() + PATIENCE_MS;
+		for (;;) {
+			const screen = this.#tmux("capture-pane", "-p").replace(/\n+$/, "");
+			if (pattern.test(screen)) return;
+			if (Date.now() > deadline) throw new Error(`the terminal does not show ${pattern}, but:\n${screen}`);
+			await new Promise((resolve) => setTimeout(resolve, 30));
+		}
+	}
+
+	close(): void {
+		this.#tmux("kill-server");
+	}
+}
