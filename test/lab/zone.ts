@@ -9,7 +9,7 @@ export const router = { v4: "45.33.32.1", v6: "2600:3c00::1" };
 
 export const resolver = "9.9.9.10";
 /** A second DNS server, for programs that bring their own. */
-export const otherResolver = "8.8.8.8";
+const otherResolver = "8.8.8.8";
 
 export const address = {
 	npm: "72.167.71.164",

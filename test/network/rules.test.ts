@@ -51,7 +51,7 @@ describe.each([
 
 	it("ip-batch", async () => {
 		const text = [gatewaySettings(families), jailSettings(rules, families)].flatMap((settings) => {
-			const batches = ipBatches(settings, 4321);
+			const batches = ipBatches(settings, "4321");
 			return ["# ip -4 -batch", batches[4], "# ip -6 -batch", batches[6]];
 		});
 		await expect(text.join("\n")).toMatchFileSnapshot(`golden/${name}.batch`);

@@ -34,7 +34,7 @@ export function checkAddresses(
 }
 
 /** Why an address may not be reached although its name may; undefined: it may. */
-export function refusalOf(
+function refusalOf(
 	rules: Rules,
 	protocol: Protocol,
 	ip: Ip,
