@@ -77,6 +77,8 @@ describe.skipIf(requireOr(labMissing()))("the lab", () => {
 		expect(await lab.hostExec(["sh", "-c", "cat; id -u; echo err >&2; exit 3"], { input: "in\n", uid: 65534 })).toEqual(
 			{ status: 3, stdout: "in\n65534\n", stderr: "err\n" },
 		);
+		expect((await lab.hostExec(["pwd"], { cwd: "/usr/bin" })).stdout).toBe("/usr/bin\n");
+		expect((await lab.hostExec(["pwd"])).stdout).toBe(`${process.cwd()}\n`);
 		expect((await lab.hostExec(["sleep", "60"], { timeoutMs: 100 })).status).toBe(137);
 	});
 
