@@ -3,7 +3,7 @@
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
 import { VmjailError } from "../errors.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
-import { prepare } from "../jail/prepare.ts";
+import { prepare, refuseUnavailable } from "../jail/prepare.ts";
 import type { Policy } from "../policy/types.ts";
 import { FAILED, say, sayMissing } from "./report.ts";
 
@@ -16,7 +16,9 @@ export interface CheckResult {
 
 /** What a run would be refused for, without starting one. */
 function checkPolicy(policy: Policy, facts: HostFacts, command: readonly string[]): CheckResult {
+	const { runtime, rollback } = policy.system;
 	try {
+		if (runtime !== "auto" && rollback === "") refuseUnavailable(policy, runtime);
 		const { missing } = prepare(policy, facts, command, false, newGroupId(ownGroupOwner()));
 		return { ok: true, missing };
 	} catch (error) {
