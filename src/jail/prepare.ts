@@ -82,7 +82,7 @@ export function without(spec: Spec, missing: readonly Missing[]): Spec {
 }
 
 /** The host's path of the resolv.conf that the jail sees. */
-export function resolverOf(policy: Policy): string {
+function resolverOf(policy: Policy): string {
 	const { path } = policy.system.root;
 	return path === "/" ? "/etc/resolv.conf" : `${path}/etc/resolv.conf`;
 }

@@ -12,7 +12,7 @@ export function controlSocket(state: string, id: string): string {
 }
 
 /** boot.SignalArgs: process 0 is the container's first; mode 0 is that process alone. */
-export function signalRequest(id: string, signal: number): string {
+function signalRequest(id: string, signal: number): string {
 	return JSON.stringify({ Method: "containerManager.Signal", Arg: { CID: id, Signo: signal, PID: 0, Mode: 0 } });
 }
 
