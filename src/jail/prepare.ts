@@ -105,6 +105,7 @@ export function inGroup(plan: Plan, cgroup: CgroupSteps): Plan {
 		...plan,
 		before: cgroup.host,
 		parent: [...cgroup.parent, ...plan.parent],
+		child: [...cgroup.child, ...plan.child],
 		account: cgroup.account,
 		cleanup: cgroup.cleanup,
 		keep: [...plan.keep, ...(cgroup.cpuUsage === undefined ? [] : [cgroup.cpuUsage.slot])],
