@@ -13,7 +13,6 @@ import type { Terminal } from "../plan/terminal.ts";
 import type { Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { type DrivenRun, type Driver, waitOfExit } from "../runtime/driver.ts";
-import { isFaithful, openFile } from "../runtime/runsc/streams.ts";
 import { jobPlan, jobWorkload } from "../runtime/supervise/plan.ts";
 import { inGroup, macMissing, type Prepared, refuseUnavailable, without } from "./prepare.ts";
 import type { Passable } from "./stdio.ts";
@@ -39,9 +38,11 @@ export class Driven {
 		});
 	}
 
-	/** gVisor keeps its own position in a regular file. */
-	readonly passable: Passable = (descriptor, stream) =>
-		this.runtime !== "runsc" || isFaithful(openFile(descriptor), stream);
+	/**
+	 * None: crun and runsc change the owner of whatever they are given as a standard stream to the program's user, be it
+	 * the host's /dev/null or /etc/passwd; and gVisor keeps its own position in a regular file.
+	 */
+	readonly passable: Passable = () => false;
 
 	/** False: the signal is to be sent to the runtime's own process. */
 	signal(number: number): boolean {

@@ -2,6 +2,7 @@
 
 import { closeSync, constants, createReadStream, createWriteStream, fstatSync, openSync, type Stats } from "node:fs";
 import { Socket } from "node:net";
+import { Writable } from "node:stream";
 import { VmjailError } from "../errors.ts";
 import { type Addon, loadAddon } from "../executor/addon.ts";
 
@@ -137,12 +138,26 @@ class Opener {
 		return descriptor;
 	}
 
-	null(): number {
-		return this.own(openSync("/dev/null", constants.O_RDWR));
+	/** /dev/null, or a pipe that is at its end. */
+	nullInput(): number {
+		const descriptor = this.own(openSync("/dev/null", constants.O_RDWR));
+		if (this.passable(descriptor, "stdin")) return descriptor;
+		const [readEnd, writeEnd] = this.addon.pipe();
+		closeSync(writeEnd);
+		return this.own(readEnd);
+	}
+
+	/** /dev/null, or a pipe whose other end reads and forgets. */
+	nullOutput(number: 1 | 2): { readonly descriptor: number; readonly tap?: Tap } {
+		const descriptor = this.own(openSync("/dev/null", constants.O_RDWR));
+		if (this.passable(descriptor, STREAMS[number])) return { descriptor };
+		const [readEnd, writeEnd] = this.addon.pipe();
+		const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+		return { descriptor: this.own(writeEnd), tap: tap(readEnd, undefined, nowhere) };
 	}
 
 	input(input: Input): number {
-		if (input === "ignore") return this.null();
+		if (input === "ignore") return this.nullInput();
 		if (input === "inherit") return this.#inputFrom(0);
 		if (typeof input === "number") return this.#inputFrom(input);
 		const { content } = input;
@@ -162,7 +177,7 @@ class Opener {
 		number: 1 | 2,
 		budget: Budget | undefined,
 	): { readonly descriptor: number; readonly tap?: Tap } {
-		if (output === "ignore") return { descriptor: this.null() };
+		if (output === "ignore") return this.nullOutput(number);
 		const destination = output === "inherit" ? number : output;
 		if (destination !== "collect" && budget === undefined && this.passable(destination, STREAMS[number])) {
 			return { descriptor: destination };
