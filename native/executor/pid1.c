@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -34,6 +35,7 @@ struct workload {
 	uint64_t cpu_before_ns;
 	struct rusage usage_before;
 	enum end_cause cause;
+	bool running; /* it has become its program */
 	uint64_t max_rss_bytes;
 	uint64_t told[MAX_TOLD]; /* hashes of the paths that denials were sent for */
 	unsigned told_count;
@@ -108,10 +110,11 @@ static bool is_new(struct workload *w, const char *path)
 static void on_denied(void *owner, const struct guard_denial *denial)
 {
 	struct pid1 *p = owner;
-	struct denied denied = {.pid = (uint32_t)denial->pid, .killed = denial->killed};
+	const bool launching = denial->pid == p->work.pid && !p->work.running;
+	struct denied denied = {.pid = (uint32_t)denial->pid, .killed = denial->killed, .launching = launching};
 	if (denial->killed && denial->pid == p->work.pid)
 		p->work.cause = CAUSE_DENIED;
-	if (!is_new(&p->work, denial->path))
+	if (!launching && !is_new(&p->work, denial->path))
 		return;
 	memcpy(denied.path, denial->path, sizeof denied.path);
 	frame_try_send(&p->control, FRAME_DENIED, p->work.sequence, p->jail, &denied, sizeof denied);
@@ -245,6 +248,7 @@ static void reap(struct pid1 *p)
 		;
 	while ((pid = RETRY(wait4(-1, &status, WNOHANG | WUNTRACED | __WALL, &usage))) > 0) {
 		if (WIFSTOPPED(status)) {
+			p->work.running |= pid == p->work.pid && status >> 16 == PTRACE_EVENT_EXEC;
 			if (p->guard.count > 0)
 				guard_handle(&p->guard, pid, status);
 			else
@@ -269,7 +273,7 @@ static void report_launch_failure(struct pid1 *p)
 
 static bool seize_if_guarded(struct pid1 *p)
 {
-	if (p->guard.count == 0 || guard_seize(&p->guard, p->work.pid) == 0)
+	if (p->guard.count == 0 || guard_seize(p->work.pid) == 0)
 		return true;
 	p->machine->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
 	return false;

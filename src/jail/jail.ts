@@ -70,6 +70,8 @@ class Run implements Running {
 	readonly #command: readonly string[];
 	readonly #denials: Denial[] = [];
 	readonly #onDenial: ((denial: Denial) => void) | undefined;
+	/** The first name that the guard refused before the program ran: what a failed launch is explained by. */
+	#refusedAtLaunch: string | undefined;
 	#cause: Cause = "none";
 
 	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions, network?: JailNetwork) {
@@ -154,7 +156,11 @@ class Run implements Running {
 		this.#deny({ control: "network", detail: event.message, ...allowedBy });
 	}
 
-	#denyProgram({ path, pid, killed }: ExecDenial): void {
+	#denyProgram({ path, pid, killed, launching }: ExecDenial): void {
+		if (launching && !killed) {
+			this.#refusedAtLaunch ??= path;
+			return;
+		}
 		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
 		this.#deny({ control: "exec", detail, allowedBy: `--exec ${path}` });
 	}
@@ -178,8 +184,8 @@ class Run implements Running {
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
-			const refused = this.#denials.some(({ control }) => control === "exec");
-			throw launchError(reply.of === "jail" ? this.#prepared.plan : workload, reply.failure, this.#command, refused);
+			const launch = reply.of === "jail" ? this.#prepared.plan : workload;
+			throw launchError(launch, reply.failure, this.#command, this.#refusedAtLaunch);
 		}
 		this.#checkCleanup(end);
 		if (reply.kind === "lost") this.#checkLost(end);
@@ -234,7 +240,10 @@ class Run implements Running {
 			pidsRefused: group.pidsRefused,
 		};
 		return {
-			...endOf(raw, this.#denials.at(-1)),
+			...endOf(
+				raw,
+				this.#denials.findLast(({ control }) => control === "exec"),
+			),
 			cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
 			cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
 			wallMs: exit?.wallMs ?? 0,
@@ -257,7 +266,9 @@ export async function start(command: readonly string[], options: RunOptions): Pr
 	const at = session();
 	const facts = await at.facts();
 	const id = at.newGroupId();
-	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, id);
+	const pins = new Pins();
+	try {
+		const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, id, pins.keep);
 	const { network } = options.policy.security;
 	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
 	const { JailNetwork } = await import("./network.ts");

@@ -3,7 +3,7 @@
 import { cgroupSteps } from "../cgroup/steps.ts";
 import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
-import { probePrograms } from "../host/programs.ts";
+import { type Keep, probePrograms } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
 import { belowGateway, resolverSteps, sendNamespaceSteps } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
@@ -96,6 +96,7 @@ function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
  * The spec, the plan with its cgroup, and the limits for pid 1.
  *
  * @param id of the jail's cgroup, from newGroupId
+ * @param keep see {@link probePrograms}; without it the plan cannot be carried out where a program is held to a digest
  * @throws VmjailError NOT_AVAILABLE, HOST_UNSUPPORTED, PATH_INVALID, POLICY_INVALID, USAGE: before anything was changed
  */
 export function prepare(
@@ -104,6 +105,7 @@ export function prepare(
 	command: readonly string[],
 	terminal: boolean,
 	id: string,
+	keep?: Keep,
 ): Prepared {
 	refuseUnavailable(policy);
 	const networked = policy.security.network.mode === "hostwithpolicy";
@@ -111,7 +113,7 @@ export function prepare(
 	const facts: HostFacts = {
 		...host,
 		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
-		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path) }),
+		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path, keep) }),
 	};
 	const mac = macMissing(policy, facts);
 	const spec = without(specOf({ policy, facts, command, terminal }), mac);
@@ -134,7 +136,7 @@ export function prepare(
 		facts,
 		plan: {
 			...plan,
-			before: cgroup.host,
+			before: [...plan.before, ...cgroup.host],
 			parent: [...cgroup.parent, ...plan.parent],
 			account: cgroup.account,
 			cleanup: cgroup.cleanup,
