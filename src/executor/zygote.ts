@@ -83,7 +83,14 @@ export class Zygote {
 		const jail = new JailProcess(this.#addon, here, { jail: sequence, token: this.#token }, sequence);
 		this.#jails.set(sequence, jail);
 		this.#channel.ref();
-		this.#channel.send({ type: FRAME.launch, sequence, jail: sequence, payload: program.bytes, descriptors: [there], close: [there] });
+		this.#channel.send({
+			type: FRAME.launch,
+			sequence,
+			jail: sequence,
+			payload: program.bytes,
+			descriptors: [there],
+			close: [there],
+		});
 		return jail;
 	}
 

@@ -1,7 +1,17 @@
 /** The programs of an exec allow-list: which files they are and what else must run for them to run. */
 
 import { createHash } from "node:crypto";
-import { accessSync, closeSync, constants, fstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import {
+	accessSync,
+	closeSync,
+	constants,
+	fstatSync,
+	openSync,
+	readFileSync,
+	readSync,
+	realpathSync,
+	statSync,
+} from "node:fs";
 import { VmjailError } from "../errors.ts";
 import { type AllowedProgram, parseProgram } from "../policy/programs.ts";
 import { loaderOf, lookedUpBy, shebangOf } from "./program-format.ts";
@@ -71,12 +81,18 @@ function verified({ path, sha256 }: AllowedProgram, real: string): Buffer {
 	const descriptor = openSync(real, "r");
 	try {
 		if (fstatSync(descriptor).size > MOST_SNAPSHOT_BYTES) {
-			throw invalid(`${path} is larger than 1 GiB: too large to be held to its content`, "Leave out @sha256: and its digest.");
+			throw invalid(
+				`${path} is larger than 1 GiB: too large to be held to its content`,
+				"Leave out @sha256: and its digest.",
+			);
 		}
 		const bytes = readFileSync(descriptor);
 		const found = createHash("sha256").update(bytes).digest("hex");
 		if (found === sha256) return bytes;
-		throw invalid(`${path} is not the file that was listed: its sha256 is ${found}`, "Find out who changed it; then list the new digest.");
+		throw invalid(
+			`${path} is not the file that was listed: its sha256 is ${found}`,
+			"Find out who changed it; then list the new digest.",
+		);
 	} finally {
 		closeSync(descriptor);
 	}
@@ -99,7 +115,11 @@ function probeProgram(entry: AllowedProgram, root: string, keep: Keep): ProgramF
  * @throws VmjailError PATH_INVALID for a file that is missing, not executable, not readable, or of another content than
  *   its entry says, or for more files than the guard holds
  */
-export function probePrograms(allow: readonly string[], root: string, keep: Keep = () => "/dev/null"): readonly ProgramFact[] {
+export function probePrograms(
+	allow: readonly string[],
+	root: string,
+	keep: Keep = () => "/dev/null",
+): readonly ProgramFact[] {
 	const programs = allow.map((entry) => probeProgram(parseProgram(entry), root, keep));
 	const files = new Set(programs.flatMap(({ real, interpreters }) => [real, ...interpreters]));
 	if (files.size > MOST_FILES) {

@@ -15,6 +15,7 @@ import { workloadOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
 import { launchError } from "./launch-error.ts";
 import type { JailNetwork } from "./network.ts";
+import { Pins } from "./pins.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
 import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
@@ -263,12 +264,23 @@ class Run implements Running {
  * @throws VmjailError where the policy or the command cannot be had on this host; nothing has been started then
  */
 export async function start(command: readonly string[], options: RunOptions): Promise<Running> {
+	const pins = new Pins();
+	const close = () => pins.close();
+	try {
+		const running = await startWith(pins, command, options);
+		running.result.then(close, close);
+		return running;
+	} catch (error) {
+		close();
+		throw error;
+	}
+}
+
+async function startWith(pins: Pins, command: readonly string[], options: RunOptions): Promise<Running> {
 	const at = session();
 	const facts = await at.facts();
 	const id = at.newGroupId();
-	const pins = new Pins();
-	try {
-		const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, id, pins.keep);
+	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, id, pins.keep);
 	const { network } = options.policy.security;
 	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
 	const { JailNetwork } = await import("./network.ts");

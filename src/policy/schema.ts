@@ -3,8 +3,8 @@
 import * as v from "valibot";
 import { choice, list, path, said, section, size, text, textOrNumber } from "./fields.ts";
 import { parseMaskedPath, parsePath, parseWritablePath } from "./paths.ts";
-import { parseAllowed } from "./programs.ts";
 import { PRESET_NAMES } from "./preset-names.ts";
+import { parseAllowed } from "./programs.ts";
 import { parseAddressRule, parseNameRule, parsePublishedPort } from "./rules.ts";
 import { seccomp } from "./schema-seccomp.ts";
 import { system } from "./schema-system.ts";
@@ -114,7 +114,9 @@ const security = section(
 				{
 					allow: v.optional(
 						list(
-							path("An executable. With @sha256: and its digest, only with that content.", parseAllowed, ["/usr/bin/ls"]),
+							path("An executable. With @sha256: and its digest, only with that content.", parseAllowed, [
+								"/usr/bin/ls",
+							]),
 							"The only executables that may run, by the file they resolve to. Empty: no restriction.",
 						),
 						[],

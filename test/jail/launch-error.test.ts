@@ -56,7 +56,7 @@ describe("the error for a failed step", () => {
 });
 
 describe("the error for a program that did not start", () => {
-	const of = (error: number, command: readonly string[] = ["prog"], denied = 0, refused = false) =>
+	const of = (error: number, command: readonly string[] = ["prog"], denied = 0, refused?: string) =>
 		launchError(workload, failureAt(last, error, denied), command, refused);
 
 	it.each([errno.ENOENT, errno.ENOTDIR])("is not found: %i", (error) => {
@@ -118,7 +118,7 @@ describe("the error for whatever the executor may report", () => {
 			return decodeFailure(bytes);
 		});
 		fc.assert(
-			fc.property(reports, fc.boolean(), fc.boolean(), (failure, ofPlan, refused) => {
+			fc.property(reports, fc.boolean(), fc.option(fc.string(), { nil: undefined }), (failure, ofPlan, refused) => {
 				if (failure === undefined) return;
 				const error = launchError(ofPlan ? plan : workload, failure, ["prog"], refused);
 				expect(error.code).toMatch(/^(LAUNCH_FAILED|COMMAND_NOT_\w+)$/);
