@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { PATIENCE } from "./test/helpers/patience.ts";
 
 const systemTests = "test/**/*.system.test.ts";
 
@@ -21,8 +22,8 @@ export default defineConfig({
 					// Real jails: one file at a time, so that what is measured and counted is that file's own.
 					fileParallelism: false,
 					maxWorkers: 1,
-					testTimeout: 60_000,
-					hookTimeout: 60_000,
+					testTimeout: 60_000 * PATIENCE,
+					hookTimeout: 60_000 * PATIENCE,
 					sequence: { groupOrder: 1 },
 				},
 			},

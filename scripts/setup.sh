@@ -106,6 +106,7 @@ if command -v flock >/dev/null; then
 fi
 
 if ! packages_current; then
+	[ ! -L node_modules ] || die "node_modules is a link to $(readlink node_modules), which npm ci would empty: replace it by a folder"
 	say "installing npm packages (npm ci)"
 	# No package of ours needs an install script to run.
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error 9>&- >&2 || die "npm ci failed: see above"

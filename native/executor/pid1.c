@@ -468,6 +468,12 @@ static void set_up(struct pid1 *p, const struct pid1_start *s)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		end_jail(1);
 	s->machine->pid = getpid();
+	if (s->machine->pid != 1) {
+		/* It ends workloads by killing everybody it can see: that must be its own namespace's processes only. */
+		s->machine->failure = (struct failure){.section = SECTION_CHILD, .step = UINT32_MAX, .error = EINVAL};
+		report(p, FRAME_FAILED, s->sequence, &s->machine->failure, sizeof s->machine->failure, -1);
+		end_jail(1);
+	}
 	if (machine_run(s->machine, SECTION_CHILD) != 0) {
 		report(p, FRAME_FAILED, s->sequence, &s->machine->failure, sizeof s->machine->failure, -1);
 		end_jail(1);

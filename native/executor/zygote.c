@@ -130,16 +130,18 @@ static _Noreturn void go_between_main(struct jail *j, int namespace, struct go_b
 				      const struct pid1_start *start)
 {
 	struct machine *m = &j->machine;
-	if (setns(namespace, CLONE_NEWUSER) != 0 || (found->pid = machine_clone(m, CLONE_PARENT)) < 0) {
-		found->pid = 0;
+	/* Not straight into the shared page: pid 1, which has it too, would write its own zero there. */
+	pid_t pid;
+	if (setns(namespace, CLONE_NEWUSER) != 0 || (pid = machine_clone(m, CLONE_PARENT)) < 0) {
 		found->failure = clone_failure();
 		_exit(0);
 	}
-	if (found->pid == 0) {
+	if (pid == 0) {
 		munmap(found, sizeof *found);
 		pid1_main(start);
 	}
-	m->pid = found->pid;
+	found->pid = pid;
+	m->pid = pid;
 	if (machine_run(m, SECTION_PARENT) != 0)
 		found->failure = m->failure;
 	_exit(0);

@@ -3,6 +3,8 @@ export const COMMANDS = {
 	run: "run a program in a jail (the default)",
 	plan: "print the system calls that a run would make",
 	check: "check a policy, and whether this host can enforce it",
+	why: "say whether a destination is allowed, and by which rule",
+	explain: "say a network policy in words",
 	doctor: "check this host",
 	oci: "export a policy as an OCI bundle: oci export DIR",
 	schema: "print the policy's JSON Schema",

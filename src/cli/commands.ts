@@ -84,6 +84,41 @@ const check: Action = async (args) => {
 	return status;
 };
 
+const why: Action = async (args) => {
+	const command = withPolicyFlags(
+		newCommand("vmjail why", COMMANDS.why)
+			.usage("--tcp HOST:PORT | --udp HOST:PORT [flags]")
+			.option("--tcp <host:port>", "a TCP destination")
+			.option("--udp <host:port>", "a UDP destination")
+			.option("--json", "print JSON"),
+	);
+	command.parse([...args], { from: "user" });
+	const { tcp, udp, json } = command.opts<{ tcp?: string; udp?: string; json?: boolean }>();
+	const policy = policyOf(policyArguments(command));
+	const { reportWhy } = await import("./network.ts");
+	return reportWhy({
+		policy,
+		json: json === true,
+		...(tcp === undefined ? {} : { tcp }),
+		...(udp === undefined ? {} : { udp }),
+	});
+};
+
+const explain: Action = async (args) => {
+	const command = withPolicyFlags(
+		newCommand("vmjail explain", COMMANDS.explain)
+			.usage("[POLICY] [flags]")
+			.argument("[policy]", "policy file, as with -c")
+			.option("--json", "print JSON"),
+	);
+	command.parse([...args], { from: "user" });
+	const [file] = command.args;
+	const given = policyArguments(command);
+	const policy = policyOf(file === undefined ? given : { ...given, config: file });
+	const { reportExplain } = await import("./network.ts");
+	return reportExplain(policy, command.opts<{ json?: boolean }>().json === true);
+};
+
 const doctor: Action = async (args) => {
 	const command = newCommand("vmjail doctor", COMMANDS.doctor).option("--json", "print JSON");
 	command.parse([...args], { from: "user" });
@@ -124,7 +159,17 @@ const completion: Action = async (args) => {
 	return 0;
 };
 
-const ACTIONS: Readonly<Record<keyof typeof COMMANDS, Action>> = { run, plan, check, doctor, oci, schema, completion };
+const ACTIONS: Readonly<Record<keyof typeof COMMANDS, Action>> = {
+	run,
+	plan,
+	check,
+	why,
+	explain,
+	doctor,
+	oci,
+	schema,
+	completion,
+};
 
 async function hostFacts() {
 	const { session } = await import("../jail/session.ts");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createColors } from "picocolors";
 import { cgroupChecks, swapAccounting } from "../cgroup/findings.ts";
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
-import { nativePath } from "../executor/native-path.ts";
+import { nativePath } from "../executor/package-files.ts";
 import { type ExecutorProbe, parseExecutorProbe } from "../host/executor-probe.ts";
 import { executorBuilt, kernelVersion, landlock, memfd, overlay, seccomp, yama } from "../host/findings/kernel.ts";
 import { crun, idMapTools, runc, runsc } from "../host/findings/programs.ts";

@@ -69,7 +69,9 @@ const LIMITS = {
 
 /** One line for one refusal. */
 export function sayDenial({ detail, allowedBy }: Denial): void {
-	say(`refused: ${detail}${allowedBy === undefined ? "" : colors.dim(` (allow it: ${allowedBy})`)}`);
+	say(
+		`refused: ${detail}${allowedBy === undefined || detail.includes(allowedBy) ? "" : colors.dim(` (allow it: ${allowedBy})`)}`,
+	);
 }
 
 /** Says why the program was ended, where it did not end by itself. What was refused has been said by {@link sayDenial}. */

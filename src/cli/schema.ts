@@ -1,8 +1,8 @@
 /** `vmjail schema`: the policy's JSON Schema, for editors. */
 
-import schema from "../../schema/policy.schema.json" with { type: "json" };
+import { packageText } from "../executor/package-files.ts";
 
-/** schema/policy.schema.json, indented by tabs. */
+/** The text of schema/policy.schema.json. */
 export function policyJsonSchema(): string {
-	return `${JSON.stringify(schema, undefined, "\t")}\n`;
+	return packageText("schema/policy.schema.json");
 }

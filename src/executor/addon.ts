@@ -1,7 +1,7 @@
 /** The native addon (native/addon): descriptors over sockets, and nothing else. */
 
 import { createRequire } from "node:module";
-import { nativePath } from "./native-path.ts";
+import { nativePath } from "./package-files.ts";
 
 export interface Addon {
 	/** Two ends of a SOCK_SEQPACKET pair, close-on-exec. */
@@ -22,6 +22,18 @@ export interface Addon {
 	): () => void;
 	/** Sends a whole IP packet by a connected raw socket, never waiting; false where it could not be sent. */
 	sendPacket(socket: number, packet: Uint8Array): boolean;
+	/**
+	 * Owns a seccomp listener (seccomp_unotify(2)); calls back for each call that waits: its id, the process as this one
+	 * sees it, the number of the call and its arguments. Returns what closes the listener.
+	 */
+	watchNotifications(
+		listener: number,
+		callback: (id: bigint, pid: number, call: number, args: BigUint64Array) => void,
+	): () => void;
+	/** Lets a call go on (0), or has it fail with an errno. */
+	answerNotification(listener: number, id: bigint, error: number): void;
+	/** Up to 4096 bytes of another process's memory; undefined where it cannot be read. */
+	readMemory(pid: number, address: bigint, size: number): Buffer | undefined;
 	/** Calls back for each message that arrives, with null when the peer is gone. Owns the socket until "close". */
 	watch(socket: number, callback: (message: Buffer | null, descriptors: number[]) => void): WatchControl;
 }

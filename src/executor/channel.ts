@@ -31,8 +31,11 @@ export interface Request {
 	readonly jail?: number;
 }
 
+/** What a channel needs of the addon. */
+type Transport = Pick<Addon, "memfd" | "send" | "watch">;
+
 export class Channel {
-	readonly #addon: Addon;
+	readonly #addon: Transport;
 	readonly #socket: number;
 	readonly #jail: number;
 	readonly #token: Uint8Array;
@@ -43,7 +46,7 @@ export class Channel {
 
 	/** Owns `socket`. `on.end` is called once, when the peer is gone or broke the protocol; not after {@link close}. */
 	constructor(
-		addon: Addon,
+		addon: Transport,
 		socket: number,
 		identity: { readonly jail: number; readonly token: Uint8Array },
 		on: { readonly frame: (frame: Incoming) => void; readonly end: () => void },

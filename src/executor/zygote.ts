@@ -10,7 +10,7 @@ import { Channel, type Incoming } from "./channel.ts";
 import type { EncodedProgram } from "./encode.ts";
 import { decodeEnd, decodeFailure, decodeHello, type EndReport, type Hello, type StepFailure } from "./frames.ts";
 import { JailProcess } from "./jail-process.ts";
-import { nativePath } from "./native-path.ts";
+import { nativePath } from "./package-files.ts";
 import { FRAME, TOKEN_SIZE } from "./wire.ts";
 
 /** What the zygote tells about one jail. */

@@ -1,5 +1,6 @@
 /** A jail: made from a policy, runs programs, leaves nothing. */
 
+import { closeSync } from "node:fs";
 import { readUsage } from "../cgroup/usage.ts";
 import { VmjailError } from "../errors.ts";
 import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
@@ -85,12 +86,13 @@ class Run implements Running {
 			...(options.terminal === undefined ? {} : { terminal: options.terminal }),
 			...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
 			...(prepared.wallLimitMs === undefined ? {} : { wallLimitMs: prepared.wallLimitMs }),
+			...(network === undefined ? {} : { beforeFilters: network.workloadSteps }),
 		});
 		this.#plan = encodePlan(prepared.plan, arch);
 		const program = encodeWorkload(workload, this.#plan, prepared.plan, arch);
 		const budget = this.#budget(prepared.outputMaxBytes);
 		this.#process = at.zygote.launch(this.#plan);
-		const execute = () => this.#execute(program, options, budget);
+		const execute = () => this.#execute(program, options, budget, network);
 		this.result =
 			network === undefined
 				? this.#finish(execute(), workload)
@@ -98,15 +100,26 @@ class Run implements Running {
 		this.#cancelOn(options.signal);
 	}
 
-	#execute(program: EncodedProgram, options: RunOptions, budget: Budget | undefined): Executed {
+	#execute(
+		program: EncodedProgram,
+		options: RunOptions,
+		budget: Budget | undefined,
+		network: JailNetwork | undefined,
+	): Executed {
 		const streams = openStreams(options, budget);
 		const { terminal } = options;
+		// In the order in which the plan sends them: the terminal from pid 1, then the listener from the program's process.
+		const receivers = [
+			...(terminal === undefined ? [] : [(fd: number) => terminal.onMaster(fd, budget)]),
+			...(network === undefined ? [] : [(fd: number) => network.explain(fd)]),
+		];
+		const receive = (fd: number) => (receivers.shift() ?? closeSync)(fd);
 		try {
 			const replied = this.#process.exec({
 				program,
 				descriptors: streams.descriptors,
 				last: true,
-				...(terminal === undefined ? {} : { onDescriptor: (fd: number) => terminal.onMaster(fd, budget) }),
+				onDescriptor: receive,
 				onDenied: (denial) => this.#denyProgram(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
 			});
@@ -154,7 +167,8 @@ class Run implements Running {
 	onNetworkEvent(event: NetworkEvent): void {
 		if (event.kind !== "net.denied") return;
 		const allowedBy = event.wouldAllow === undefined ? {} : { allowedBy: event.wouldAllow.flag };
-		this.#deny({ control: "network", detail: event.message, ...allowedBy });
+		const by = event.process === undefined ? "" : `${event.process.exe ?? ""} (process ${event.process.pid}): `;
+		this.#deny({ control: "network", detail: `${by}${event.message}`, ...allowedBy });
 	}
 
 	#denyProgram({ path, pid, killed, launching }: ExecDenial): void {

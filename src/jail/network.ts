@@ -13,13 +13,15 @@ import type { NetworkEvent } from "../network/events.ts";
 import { gatewayFirewall } from "../network/firewall.ts";
 import { Gateway } from "../network/gateway.ts";
 import type { Family } from "../network/ip.ts";
+import { judge } from "../network/judge.ts";
 import { gatewayPlan, USER_NAMESPACE } from "../network/namespace/gateway-plan.ts";
 import { dialWorkload, type SocketName, socketsWorkload } from "../network/namespace/sockets.ts";
 import { JAIL_NAMESPACE, type Tool, toolWorkload } from "../network/namespace/tools.ts";
+import { notifySteps, serveNotifications } from "../network/notifier.ts";
 import { gatewaySettings, gatewaySysctls, jailSettings, jailSysctls } from "../network/routes.ts";
 import { compileRules, needsUdp, type Rules } from "../network/rules.ts";
 import { ipBatches } from "../network/settings.ts";
-import type { Plan, Workload } from "../plan/types.ts";
+import type { Plan, Step, Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { openStreams } from "./stdio.ts";
 
@@ -45,6 +47,7 @@ export class JailNetwork {
 	readonly #holder: JailProcess;
 	#gateway: Gateway | undefined;
 	#namespace: number | undefined;
+	#stopExplaining: (() => void) | undefined;
 	/** The holder runs one program at a time. */
 	#turn: Promise<unknown> = Promise.resolve();
 
@@ -167,8 +170,25 @@ export class JailNetwork {
 		);
 	}
 
+	/** Further steps for every program: its connect(2) and sendto(2) are looked at, to explain refusals. */
+	get workloadSteps(): readonly Step[] {
+		return notifySteps(this.#options.facts.arch);
+	}
+
+	/** Serves the listener that those steps send. */
+	explain(listener: number): void {
+		const addon = loadAddon();
+		this.#stopExplaining = serveNotifications(listener, {
+			arch: this.#options.facts.arch,
+			io: { watch: addon.watchNotifications, answer: addon.answerNotification, readMemory: addon.readMemory },
+			allows: judge(this.#rules, FAMILIES),
+			refused: (protocol, address, port, process) => this.#gateway?.reportRefused(protocol, address, port, process),
+		});
+	}
+
 	/** After the jail's end. */
 	async close(): Promise<void> {
+		this.#stopExplaining?.();
 		await this.#turn;
 		await this.#gateway?.close();
 		if (this.#namespace !== undefined) closeSync(this.#namespace);

@@ -30,6 +30,8 @@ export interface WorkloadOptions {
 	readonly terminal?: Terminal;
 	readonly cpuLimitMs?: number;
 	readonly wallLimitMs?: number;
+	/** Before the filters, while the process can still speak to vmjail. */
+	readonly beforeFilters?: readonly Step[];
 }
 
 /** The files that the name of a program may mean, as execvp(3) tries them. */
@@ -125,6 +127,7 @@ export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOption
 			...macSteps(process),
 			...credentialSteps(process, facts.caller.privileged),
 			...(landlock ? restrictSteps() : []),
+			...(options.beforeFilters ?? []),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
 			...(facts.programs === undefined || facts.programs.length === 0 ? [] : stopAtExecSteps(facts.arch)),

@@ -100,9 +100,9 @@ describe("the error for a program that did not start", () => {
 	});
 
 	it("was refused by the allow-list", () => {
-		expect(of(errno.EACCES, ["prog"], 0, true)).toMatchObject({
+		expect(of(errno.EACCES, ["prog"], 0, "/usr/bin/prog")).toMatchObject({
 			code: "COMMAND_NOT_EXECUTABLE",
-			message: "prog: refused: it is not in security.process.allow",
+			message: "refused: /usr/bin/prog is not in security.process.allow",
 			remedy: expect.stringContaining("--exec"),
 		});
 	});

@@ -137,8 +137,6 @@ describe("what is not available yet", () => {
 		expect(unavailable(policy).map(({ path }) => path)).toEqual([
 			"system.runtime",
 			"system.rollback",
-			"security.network.mode",
-			"security.process.allow",
 		]);
 		for (const { what, remedy } of unavailable(policy)) expect([what, remedy]).not.toContain("");
 	});

@@ -1,6 +1,7 @@
 /** A terminal that a test types into and looks at, by tmux(1). */
 
 import { spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { PATH, type Place } from "./caller.ts";
 
@@ -8,10 +9,13 @@ const PATIENCE_MS = 8_000;
 
 export class Terminal {
 	readonly #place: Place;
+	/** A server of its own: the one before may still be about to end. */
+	readonly #socket: string;
 
 	/** Starts a shell with the prompt "outer> " in a terminal of 80 columns and 24 rows. */
 	constructor(place: Place) {
 		this.#place = place;
+		this.#socket = join(place.work, `tmux-${randomUUID()}`);
 		place.write("tmux.conf", "set -g status off\nset -g default-terminal screen\n");
 		place.write("rc", "PS1='outer> '\n");
 		this.#tmux("-f", join(place.work, "tmux.conf"), "new-session", "-d", "-x", "80", "-y", "24", "bash --rcfile rc");
@@ -19,7 +23,7 @@ export class Terminal {
 
 	#tmux(...args: readonly string[]): string {
 		const { folder, home, work, caller } = this.#place;
-		const [program = "", ...rest] = [...caller.prefix, "tmux", "-S", join(work, "tmux.socket"), ...args];
+		const [program = "", ...rest] = [...caller.prefix, "tmux", "-S", this.#socket, ...args];
 		const env = { PATH, HOME: home, LANG: "C.UTF-8", SHELL: "/bin/bash", TMUX_TMPDIR: folder };
 		const { status, stdout, stderr } = spawnSync(program, rest, { cwd: work, encoding: "utf8", env });
 		if (status !== 0) throw new Error(`tmux ${args.join(" ")}: ${stderr}`);

@@ -23,57 +23,17 @@ ln -s busybox /run/tools/modprobe
 cp "$tree/sbin/apparmor_parser" /run/tools/apparmor_parser
 echo /run/tools/modprobe >/proc/sys/kernel/modprobe
 PATH=$PATH:/run/tools
+modprobe virtio_blk # a disk, so that bytes per second can be limited
 hostname vm
 ip link set lo up
 ulimit -Hn 524288
 
 # As adduser would: a home, and ranges of subordinate ids.
 useradd --create-home --shell /bin/bash tester
+chmod 755 /home/tester # root's tests start jails as yet another user
 
-# As systemd has it: processes are in leaves, and every controller goes down to them.
-groups=/sys/fs/cgroup
-controllers=$(sed 's/[^ ]*/+&/g' "$groups/cgroup.controllers")
-mkdir "$groups/init.scope" "$groups/user.slice"
-echo 1 >"$groups/init.scope/cgroup.procs"
-echo "$controllers" >"$groups/cgroup.subtree_control"
-echo "$controllers" >"$groups/user.slice/cgroup.subtree_control"
-
-# The group that the folder $1 is now belongs to the user: systemd's Delegate=yes.
-delegate() {
-	chown tester: "$1"
-	while read -r file; do [ ! -e "$1/$file" ] || chown tester: "$1/$file"; done </sys/kernel/cgroup/delegate
-}
-
-# in_scope KIND USER COMMAND…: runs it in a control group of its own, with the environment of a login. KIND:
-#   plain      the group belongs to root, as that of any login
-#   delegated  systemd-run --user --scope -p Delegate=yes COMMAND
-#   supervised the same for a program that has already moved to a leaf of its group, and starts vmjail from there
-# Fails, with 99, where control groups were left behind. The command must not leave processes behind either.
-in_scope() {
-	kind=$1 user=$2
-	shift 2
-	scope=$(mktemp -d "$groups/user.slice/run-XXXXXX.scope")
-	chmod 755 "$scope"
-	leaf=$scope
-	if [ "$kind" != plain ]; then delegate "$scope"; fi
-	if [ "$kind" = supervised ]; then
-		leaf=$scope/vmjail-supervisor
-		mkdir "$leaf"
-		delegate "$leaf"
-		echo "$controllers" >"$scope/cgroup.subtree_control"
-	fi
-	sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$leaf" \
-		setpriv --reuid "$user" --regid "$user" --init-groups --reset-env \
-		env "PATH=$(cat /run/vm/path)" LANG=C.UTF-8 VMJAIL_TEST_PATIENCE="$(cat /run/vm/patience)" "$@"
-	scope_status=$?
-	if [ -d "$scope/vmjail-supervisor" ]; then rmdir "$scope/vmjail-supervisor"; fi
-	if ! rmdir "$scope"; then
-		find "$scope" -type d
-		grep -H . "$scope/cgroup.procs" "$scope"/*/cgroup.procs
-		scope_status=99
-	fi
-	return "$scope_status"
-}
+. /run/vm/vm/scopes.sh
+make_slices
 
 # A checkout of the user's own, except for the npm packages.
 home=/home/tester/vmjail
@@ -88,7 +48,9 @@ chown tester: "$home/node_modules/.vite" "$home/node_modules/.vite-temp"
 cd "$home"
 
 echo "vm: $(uname -r), $(nproc) processors, $(cat /sys/kernel/security/lsm), cgroup: $(cat "$groups/cgroup.controllers")"
-if [ -e /run/vm/shell ]; then
+if [ -e /run/vm/exec ]; then
+	. /run/vm/exec
+elif [ -e /run/vm/shell ]; then
 	setsid --ctty --wait bash -i </dev/ttyS0 >/dev/ttyS0 2>&1
 else
 	. /run/vm/vm/suite.sh

@@ -23,44 +23,59 @@ die() {
 mode=${1-suite}
 mkdir -p "$vm"
 command -v setpriv >/dev/null || die "setpriv is missing: apt-get install util-linux"
+exec 9>"$vm/.lock"
+flock -n 9 || die "another run is under way in this checkout"
 need_qemu
 need_tree
 release=$(ls "$vm/tree/lib/modules")
 make_initramfs
-sh "$checkout/scripts/setup.sh" --for-tests
+sh "$checkout/scripts/setup.sh" --for-tests 9>&-
 
 # What the machine reads and writes; everything else of this host is read-only to it.
-share=$(mktemp -d "$vm/share.XXXXXX")
-trap 'rm -rf "$share"' EXIT
+share=$vm/share
+machine=
+end() {
+	[ -z "$machine" ] || kill "$machine" 2>/dev/null || :
+	rm -rf "$share"
+}
+trap end EXIT
 trap 'exit 130' INT TERM HUP
+rm -rf "$share"
+mkdir -m 700 "$share"
 cp -r "$here" "$share/vm"
 echo "$checkout" >"$share/checkout"
 echo "$vm/tree" >"$share/tree"
 echo "$(dirname "$(command -v node)"):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" >"$share/path"
 echo "${VMJAIL_TEST_PATIENCE:-15}" >"$share/patience"
 tar -C "$checkout" --exclude=./node_modules --exclude=./build/vm --exclude=./.git -cf "$share/checkout.tar" .
+console=stdio,id=console,logfile=$vm/console.log
 case $mode in
 suite) ;;
---shell) : >"$share/shell" ;;
+--shell)
+	: >"$share/shell"
+	console=$console,signal=off # Ctrl-C is for the shell there
+	;;
 --exec) cp "$2" "$share/exec" ;;
 *) die "usage: run.sh [--shell | --exec FILE]" ;;
 esac
 
-console=stdio,id=console,logfile=$vm/console.log
-if [ "$mode" = --shell ]; then console=$console,signal=off; fi
 say "booting Debian's $release"
 started=$(date +%s)
-# The machine dies with this script, however it ends.
-timeout --foreground --kill-after=5 "${VMJAIL_VM_MINUTES:-50}m" setpriv --pdeathsig KILL \
+# In the background, so that a signal ends this script at once, and with pdeathsig, so that even SIGKILL leaves nothing.
+setpriv --pdeathsig KILL timeout --foreground --kill-after=5 "${VMJAIL_VM_MINUTES:-50}m" setpriv --pdeathsig KILL \
 	qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
 	-accel tcg,thread=multi -cpu max -smp 2 -m 3G \
 	-kernel "$vm/tree/boot/vmlinuz-$release" -initrd "$vm/initramfs.gz" \
 	-append "console=ttyS0 quiet panic=-1 random.trust_cpu=on" \
 	-chardev "$console" -serial chardev:console \
+	-blockdev null-co,node-name=disk,size=67108864,read-zeroes=on -device virtio-blk-pci,drive=disk \
 	-fsdev local,id=hostroot,path=/,security_model=none,readonly=on,multidevs=remap \
 	-device virtio-9p-pci,fsdev=hostroot,mount_tag=hostroot \
 	-fsdev local,id=share,path="$share",security_model=none \
-	-device virtio-9p-pci,fsdev=share,mount_tag=share &&
-	status=0 || status=$?
+	-device virtio-9p-pci,fsdev=share,mount_tag=share <&0 &
+machine=$!
+wait "$machine" && status=0 || status=$?
+machine=
 say "the machine ran for $(($(date +%s) - started)) seconds (QEMU: $status)"
 [ "$mode" = suite ] || exit "$status"
+node "$here/count.mjs" "$share"

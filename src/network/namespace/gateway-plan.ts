@@ -1,10 +1,10 @@
 /** The gateway's namespaces as a plan: a user namespace that owns network namespace G and stands above the jail's. */
 
 import type { HostFacts } from "../../host/types.ts";
+import type { IdMapping, Linux } from "../../oci/types.ts";
 import { AT_FDCWD, CLONE_NEW, MS_PRIVATE, MS_REC, O_CLOEXEC, O_RDONLY } from "../../plan/constants.ts";
 import { idMapSteps } from "../../plan/namespaces.ts";
 import { cstring, pathWithPid } from "../../plan/steps.ts";
-import type { IdMapping, Linux } from "../../oci/types.ts";
 import type { Plan } from "../../plan/types.ts";
 
 /** Where the gateway's program saves its user namespace, on the host's side: jails are made below it. */

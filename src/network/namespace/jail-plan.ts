@@ -50,7 +50,11 @@ export function resolverSteps(target: string, shown: boolean): readonly Step[] {
 			args: [{ slot: "tree" }, cstring("resolv.conf"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o444],
 			save: "resolver",
 		},
-		{ label: "name the gateway in resolv.conf", call: "write", args: [{ slot: "resolver" }, content, content.bytes.length] },
+		{
+			label: "name the gateway in resolv.conf",
+			call: "write",
+			args: [{ slot: "resolver" }, content, content.bytes.length],
+		},
 		{ label: "close resolv.conf", call: "close", args: [{ slot: "resolver" }] },
 		setAttributes("make resolv.conf read-only", "tree", MOUNT_ATTR_RDONLY, false),
 		openInside(STORE, "target"),
@@ -76,8 +80,18 @@ function makePlace(target: string): readonly Step[] {
 		return [
 			openInside(parent, "target"),
 			last
-				? { label: `make ${target}`, call: "mknodat", args: [{ slot: "target" }, cstring(name), 0o100644, 0], tolerate: ["EEXIST"] }
-				: { label: `make ${parent}/${name}`, call: "mkdirat", args: [{ slot: "target" }, cstring(name), 0o755], tolerate: ["EEXIST"] },
+				? {
+						label: `make ${target}`,
+						call: "mknodat",
+						args: [{ slot: "target" }, cstring(name), 0o100644, 0],
+						tolerate: ["EEXIST"],
+					}
+				: {
+						label: `make ${parent}/${name}`,
+						call: "mkdirat",
+						args: [{ slot: "target" }, cstring(name), 0o755],
+						tolerate: ["EEXIST"],
+					},
 		];
 	});
 }

@@ -4,8 +4,8 @@ import { AF_INET, CLONE_NEW, O_CLOEXEC, SOCK_DGRAM } from "../../plan/constants.
 import { struct } from "../../plan/steps.ts";
 import type { Arg, Bytes, Step, Workload } from "../../plan/types.ts";
 import { bytesOf, type Family, parseIp } from "../ip.ts";
-import { JAIL } from "./tools.ts";
 import { DNS_PORT, link, TCP_PORT, UDP_PORT } from "../layout.ts";
+import { JAIL } from "./tools.ts";
 
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
@@ -59,10 +59,24 @@ function plans(families: readonly Family[], udp: boolean): readonly SocketPlan[]
 		options: six ? [REUSE, both] : [REUSE],
 	};
 	const tcp = families.map(
-		(family): SocketPlan => ({ name: `tcp${family}`, family, type: SOCK_STREAM, protocol: 0, options: TRANSPARENT[family], port: TCP_PORT }),
+		(family): SocketPlan => ({
+			name: `tcp${family}`,
+			family,
+			type: SOCK_STREAM,
+			protocol: 0,
+			options: TRANSPARENT[family],
+			port: TCP_PORT,
+		}),
 	);
 	const datagrams = families.flatMap((family): readonly SocketPlan[] => [
-		{ name: `udp${family}`, family, type: SOCK_DGRAM, protocol: 0, options: [...TRANSPARENT[family], ORIGINAL[family]], port: UDP_PORT },
+		{
+			name: `udp${family}`,
+			family,
+			type: SOCK_DGRAM,
+			protocol: 0,
+			options: [...TRANSPARENT[family], ORIGINAL[family]],
+			port: UDP_PORT,
+		},
 		{
 			name: `send${family}`,
 			family,
@@ -117,13 +131,18 @@ function stepsOf(plan: SocketPlan): readonly Step[] {
 		port === undefined
 			? { label: `connect ${name} to the jail`, call: "connect", args: place }
 			: { label: `bind ${name} to port ${port}`, call: "bind", args: place },
-		...(plan.type === SOCK_STREAM ? [{ label: `listen on ${name}`, call: "listen", args: [slot, BACKLOG] } as const] : []),
+		...(plan.type === SOCK_STREAM
+			? [{ label: `listen on ${name}`, call: "listen", args: [slot, BACKLOG] } as const]
+			: []),
 		{ label: `hand ${name} to vmjail`, call: "send_descriptor", args: [slot] },
 	];
 }
 
 /** A workload of the gateway's pid 1 that opens the sockets and sends them, in the order of `names`, then is done. */
-export function socketsWorkload(families: readonly Family[], udp: boolean): { readonly names: readonly SocketName[]; readonly workload: Workload } {
+export function socketsWorkload(
+	families: readonly Family[],
+	udp: boolean,
+): { readonly names: readonly SocketName[]; readonly workload: Workload } {
 	const all = plans(families, udp);
 	return {
 		names: all.map(({ name }) => name),
@@ -147,8 +166,17 @@ export function dialWorkload(port: number): Workload {
 		descriptors: [jail.slot],
 		child: [
 			{ label: "enter the jail's network namespace", call: "setns", args: [jail, CLONE_NEW.network] },
-			{ label: "open a socket in the jail", call: "socket", args: [AF_INET, SOCK_STREAM | O_CLOEXEC, 0], save: "dialled" },
-			{ label: `connect to port ${port} of the jail`, call: "connect", args: [{ slot: "dialled" }, address, address.bytes.length] },
+			{
+				label: "open a socket in the jail",
+				call: "socket",
+				args: [AF_INET, SOCK_STREAM | O_CLOEXEC, 0],
+				save: "dialled",
+			},
+			{
+				label: `connect to port ${port} of the jail`,
+				call: "connect",
+				args: [{ slot: "dialled" }, address, address.bytes.length],
+			},
 			{ label: "hand the connection to vmjail", call: "send_descriptor", args: [{ slot: "dialled" }] },
 			{ label: "be done", call: "exit_group", args: [0] },
 		],

@@ -1,0 +1,102 @@
+/** The private folder of one run: bundle, state and logs of a runtime. */
+
+import { randomBytes } from "node:crypto";
+import {
+	chmodSync,
+	lstatSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface RunDir {
+	readonly path: string;
+	/** Unguessable, and of full length: runtimes accept any prefix of an id that is unique. */
+	readonly id: string;
+	readonly bundle: string;
+	readonly state: string;
+	/** An empty folder: the place of the jail's root. */
+	readonly root: string;
+	/** An empty read-only file. */
+	readonly emptyFile: string;
+	/** Folder for what the runtime has to say about itself. */
+	readonly logs: string;
+	/** Where a supervisor writes why it failed; may not exist. */
+	readonly report: string;
+	remove(): void;
+}
+
+const PREFIX = "vmjail-run-";
+
+/**
+ * Makes the folder below `parent` (default: the folder for temporary files). Others may pass through it to the root, which
+ * is empty outside of the jail's mount namespace; the rest is the caller's alone. First removes those of processes
+ * that were killed before they could.
+ */
+export function makeRunDir(parent: string = tmpdir()): RunDir {
+	const namespace = pidNamespace();
+	sweep(parent, namespace);
+	const path = mkdtempSync(join(parent, `${PREFIX}${namespace}-${process.pid}-${startTime(process.pid) ?? 0}-`));
+	const dir: RunDir = {
+		path,
+		id: randomBytes(16).toString("hex"),
+		bundle: join(path, "bundle"),
+		state: join(path, "state"),
+		root: join(path, "root"),
+		emptyFile: join(path, "empty"),
+		logs: join(path, "logs"),
+		report: join(path, "logs", "report"),
+		remove: () => rmSync(path, { recursive: true, force: true }),
+	};
+	try {
+		for (const folder of [dir.bundle, dir.state, dir.logs, dir.root]) mkdirSync(folder, { mode: 0o700 });
+		// A runtime may look at the root as another user than the caller.
+		for (const folder of [path, dir.root]) chmodSync(folder, 0o711);
+		writeFileSync(dir.emptyFile, "");
+		chmodSync(dir.emptyFile, 0o444);
+	} catch (cause) {
+		dir.remove();
+		throw cause;
+	}
+	return dir;
+}
+
+/** A folder's name says whose it is: pid namespace, pid, and when that process started (in case the pid is used again). */
+function sweep(parent: string, namespace: string): void {
+	for (const name of readdirSync(parent)) {
+		const [owner, pid, started] = name.startsWith(PREFIX) ? name.slice(PREFIX.length).split("-") : [];
+		if (owner !== namespace || pid === undefined || startTime(Number(pid)) === started) continue;
+		const path = join(parent, name);
+		// Only what nobody else can have made or filled: a planted tree could make rm follow a link elsewhere.
+		const stat = lstatSync(path, { throwIfNoEntry: false });
+		if (stat?.isDirectory() !== true || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) continue;
+		try {
+			rmSync(path, { recursive: true, force: true });
+		} catch {
+			// Another process is removing it as well.
+		}
+	}
+}
+
+/** A process of another container may share our folder for temporary files: its pid means nothing here. */
+function pidNamespace(): string {
+	return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
+}
+
+/** proc_pid_stat(5), field 22, in clock ticks since boot; undefined where there is no such process, or it is dead (Z). */
+function startTime(pid: number): string | undefined {
+	try {
+		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+		// The name in parentheses may itself hold blanks and parentheses.
+		const [state, ...rest] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+		return state === "Z" ? undefined : rest[18];
+	} catch {
+		return undefined;
+	}
+}

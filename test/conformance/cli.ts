@@ -1,0 +1,83 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Need, PolicyJson, RunOptions, RunResult, RuntimeUnderTest } from "./runtime.ts";
+import { openTerminal } from "./terminal.ts";
+
+const vmjail = join(import.meta.dirname, "../../vmjail");
+
+/** The command line itself behind the suite's interface; `runtime` is written into each policy. */
+export function cliUnderTest(kind: RuntimeUnderTest["kind"], gives: readonly Need[]): RuntimeUnderTest {
+	return {
+		name: `vmjail with ${kind}`,
+		kind,
+		gives: new Set(gives),
+		run: (policy, argv, options = {}) => run(withRuntime(policy, kind), argv, options),
+	};
+}
+
+function withRuntime(policy: PolicyJson, runtime: string): PolicyJson {
+	return { ...policy, system: { ...(policy["system"] as object | undefined), runtime } };
+}
+
+async function run(policy: PolicyJson, argv: readonly string[], options: RunOptions): Promise<RunResult> {
+	const folder = mkdtempSync(join(tmpdir(), "vmjail-streams-"));
+	const files = { policy: join(folder, "policy.json"), result: join(folder, "result.json") };
+	writeFileSync(files.policy, JSON.stringify(policy));
+	const args = ["--quiet", "--config", files.policy, "--result", files.result, "--", ...argv];
+	try {
+		const ended = await (options.terminal === true ? inTerminal(args, options) : withPipes(args, options));
+		return { ...ended, ...readResult(files.result) };
+	} finally {
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
+
+/** Nothing where vmjail itself was killed, or refused its command line. */
+function readResult(file: string): Pick<RunResult, "error" | "ended"> {
+	if (!existsSync(file)) return {};
+	const { kind, code } = JSON.parse(readFileSync(file, "utf8")) as { readonly kind: string; readonly code?: string };
+	if (code !== undefined) return { error: code };
+	return kind === "exited" || kind === "signaled" ? { ended: kind } : {};
+}
+
+/** vmjail needs a PATH to find node; what the jail passes on is the policy's choice. */
+function callerOf({ env = {}, cwd = "/" }: RunOptions) {
+	return { cwd, env: { PATH: process.env["PATH"] ?? "", ...env } };
+}
+
+async function withPipes(args: readonly string[], options: RunOptions): Promise<RunResult> {
+	const child = spawn(vmjail, args, { ...callerOf(options), stdio: "pipe" });
+	const output = { stdout: "", stderr: "" };
+	for (const name of ["stdout", "stderr"] as const) {
+		child[name].setEncoding("latin1").on("data", (text: string) => {
+			const isFirst = !output[name].includes("\n");
+			output[name] += text;
+			const signal = options.signalAfterFirstLine;
+			if (name === "stdout" && isFirst && text.includes("\n") && signal !== undefined) child.kill(signal);
+		});
+	}
+	// A program that ends before it has read everything is no fault of the suite.
+	child.stdin.on("error", () => undefined);
+	child.stdin.end(options.stdin ?? "", "latin1");
+	const [exitCode] = (await once(child, "close")) as [number | null];
+	return { exitCode: exitCode ?? 137, ...output };
+}
+
+async function inTerminal(args: readonly string[], options: RunOptions): Promise<RunResult> {
+	const streams = await openTerminal(options.stdin);
+	try {
+		const { stdin, stdout, stderr } = streams.stdio;
+		// A shell would have made it the controlling terminal of vmjail's session.
+		const child = spawn("setsid", ["--ctty", vmjail, ...args], {
+			...callerOf(options),
+			stdio: [stdin, stdout, stderr],
+		});
+		const [exitCode] = (await once(child, "exit")) as [number | null];
+		return { exitCode: exitCode ?? 137, ...(await streams.finish()) };
+	} finally {
+		streams.close();
+	}
+}

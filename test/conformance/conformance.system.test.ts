@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { requireOr } from "../helpers/requirement.ts";
+import { exits } from "./cases/exits.ts";
+import { files } from "./cases/files.ts";
+import { processes } from "./cases/processes.ts";
+import { cliUnderTest } from "./cli.ts";
+import { ociRuntimes, runscRuntimes } from "./runtimes.ts";
+import { withScratch } from "./scratch.ts";
+
+const runsc = await runscRuntimes();
+const oci = ociRuntimes();
+const runlc = cliUnderTest("runlc", [
+	"exact-status",
+	"kills-itself",
+	"erofs-first",
+	"terminal",
+	"terminal-size",
+	"limits",
+]);
+
+requireOr(runsc.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh");
+requireOr(oci.length > 0 ? undefined : "neither crun nor runc is installed: apt-get install crun runc");
+
+const groups = { exits, files, processes };
+
+describe.each([runlc, ...runsc, ...oci].map((runtime) => [runtime.name, runtime] as const))("%s", (_, runtime) => {
+	describe.each(Object.entries(groups))("%s", (_group, cases) => {
+		// A case that a runtime is known not to fulfil is run nowhere: `gives` in runtimes.ts is that list, docs/runsc.md says why.
+		const own = cases.filter(({ needs = [] }) => needs.every((need) => runtime.gives.has(need)));
+		it.each(own.map((one) => [one.name, one] as const))("%s", (_name, one) =>
+			withScratch((scratch) => one.run(runtime, scratch)),
+		);
+	});
+});
+
+describe("the suite", () => {
+	it("has names that are told apart", () => {
+		const names = Object.values(groups).flatMap((cases) => cases.map(({ name }) => name));
+		expect(new Set(names).size).toBe(names.length);
+	});
+});

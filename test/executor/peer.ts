@@ -1,0 +1,163 @@
+/** The executor's peer as nobody should be: sends whatever bytes and descriptors a test wants. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { type Addon, loadAddon, type WatchControl } from "../../src/executor/addon.ts";
+import { encodePlan, encodeWorkload } from "../../src/executor/encode.ts";
+import { decodeFrame, encodeFrame, type FrameHeader } from "../../src/executor/frames.ts";
+import { nativePath } from "../../src/executor/package-files.ts";
+import { FRAME } from "../../src/executor/wire.ts";
+import { CLONE_NEW } from "../../src/plan/constants.ts";
+import { cstring, stringArray } from "../../src/plan/steps.ts";
+import type { Plan, Workload } from "../../src/plan/types.ts";
+
+export const TOKEN = new Uint8Array(16).fill(42);
+
+const ARCH = process.arch === "arm64" ? "aarch64" : "x86_64";
+
+/** A jail that is nothing but namespaces. */
+const PLAN: Plan = {
+	cloneFlags: CLONE_NEW.user | CLONE_NEW.pid,
+	before: [],
+	parent: [],
+	child: [],
+	account: [],
+	cleanup: [],
+	keep: [],
+};
+
+function workload(...argv: readonly string[]): Workload {
+	const [program = ""] = argv;
+	return {
+		cloneFlags: 0n,
+		before: [],
+		parent: [],
+		child: [
+			{ label: "stdout", call: "dup3", args: [{ slot: "stdout" }, 1, 0] },
+			{ label: "exec", call: "execve", args: [cstring(program), stringArray(argv, "argv"), stringArray([], "envp")] },
+		],
+	};
+}
+
+const jailProgram = encodePlan(PLAN, ARCH);
+export const LAUNCH = jailProgram.bytes;
+export const EXIT_7 = encodeWorkload(workload("/bin/sh", "-c", "exit 7"), jailProgram, PLAN, ARCH).bytes;
+export const SLEEP = encodeWorkload(workload("/bin/sleep", "1000"), jailProgram, PLAN, ARCH).bytes;
+
+/** A sound header where nothing else is asked for. */
+export function frame(header: Partial<FrameHeader>, payload: Uint8Array = new Uint8Array()): Uint8Array {
+	return encodeFrame({ type: FRAME.launch, sequence: 1, jail: 1, token: TOKEN, descriptors: 0, ...header }, payload);
+}
+
+/** One socket: what arrived, and whether the peer is gone. */
+export class Socket {
+	readonly types: number[] = [];
+	readonly payloads: Uint8Array[] = [];
+	readonly #addon: Addon;
+	readonly #socket: number;
+	readonly #control: WatchControl;
+	#waiting: (() => void)[] = [];
+	#gone = false;
+	#closed = false;
+
+	constructor(addon: Addon, socket: number) {
+		this.#addon = addon;
+		this.#socket = socket;
+		this.#control = addon.watch(socket, (message, descriptors) => {
+			for (const descriptor of descriptors) closeSync(descriptor);
+			const got = message === null ? undefined : decodeFrame(message);
+			if (got === undefined) this.#gone = true;
+			else {
+				this.types.push(got.header.type);
+				this.payloads.push(Uint8Array.from(got.payload));
+			}
+			for (const wake of this.#waiting.splice(0)) wake();
+		});
+	}
+
+	/** False where the peer is gone. */
+	send(message: Uint8Array, descriptors: readonly number[] = []): boolean {
+		try {
+			return this.#addon.send(this.#socket, message, descriptors);
+		} catch {
+			return false;
+		}
+	}
+
+	/** Until a frame of this type came: its payload. Undefined where the peer left without one. */
+	async frame(type: number): Promise<Uint8Array | undefined> {
+		while (!this.types.includes(type) && !this.#gone) await new Promise<void>((wake) => this.#waiting.push(wake));
+		const at = this.types.indexOf(type);
+		return at < 0 ? undefined : this.payloads[at];
+	}
+
+	async gone(): Promise<void> {
+		while (!this.#gone) await new Promise<void>((wake) => this.#waiting.push(wake));
+	}
+
+	close(): void {
+		if (!this.#closed) this.#control("close");
+		this.#closed = true;
+	}
+}
+
+/** An executor with which a test may do what it wants. */
+export class Executor {
+	readonly addon: Addon = loadAddon();
+	readonly socket: Socket;
+	readonly #process: ChildProcess;
+	readonly #exited: Promise<unknown>;
+	readonly #sockets: Socket[] = [];
+
+	constructor() {
+		const [here, there] = this.addon.socketpair();
+		this.#process = spawn(nativePath("vmjail-executor"), ["serve", "3"], {
+			stdio: ["ignore", "ignore", "ignore", there],
+		});
+		closeSync(there);
+		this.#exited = once(this.#process, "exit");
+		this.socket = new Socket(this.addon, here);
+	}
+
+	get pid(): number {
+		return this.#process.pid ?? -1;
+	}
+
+	/** Launches a sound jail; returns the other end of its control socket. */
+	launch(sequence: number): Socket {
+		const [here, there] = this.addon.socketpair();
+		this.socket.send(frame({ sequence, jail: sequence, descriptors: 1 }, LAUNCH), [there]);
+		closeSync(there);
+		const socket = new Socket(this.addon, here);
+		this.#sockets.push(socket);
+		return socket;
+	}
+
+	/** Exit status, once it has ended by itself or by {@link Executor.close}. */
+	async ended(): Promise<number | null> {
+		await this.#exited;
+		return this.#process.exitCode;
+	}
+
+	async close(): Promise<void> {
+		this.socket.close();
+		for (const socket of this.#sockets) socket.close();
+		await this.#exited;
+	}
+}
+
+/** Processes whose parent is `pid`. */
+export function childrenOf(pid: number): readonly number[] {
+	const parentOf = (child: string): number => {
+		try {
+			const stat = readFileSync(`/proc/${child}/stat`, "utf8");
+			return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+		} catch {
+			return -1;
+		}
+	};
+	return readdirSync("/proc")
+		.filter((name) => /^\d+$/.test(name) && parentOf(name) === pid)
+		.map(Number);
+}

@@ -1,0 +1,244 @@
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+	chmodSync,
+	chownSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Mount, Spec } from "../../../src/oci/types.ts";
+import type { Runsc } from "../../../src/runtime/runsc/find.ts";
+import { probeRunsc } from "../../../src/runtime/runsc/probe.ts";
+import { runscBuilds } from "../../conformance/runtimes.ts";
+import { requireOr } from "../../helpers/requirement.ts";
+
+const builds = await runscBuilds();
+const skipped = requireOr(builds.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh");
+const notRoot = requireOr(
+	process.getuid?.() === 0 ? undefined : "needs root, to become other users: run the tests by sudo",
+);
+
+/** Builds before this let a program remount what the host gave it read-only. */
+const FIXED = 2026_07_00;
+const hasTheFault = ({ abilities }: Runsc) => Number(/\d{8}/.exec(abilities.version)?.[0] ?? FIXED) < FIXED;
+
+let folder = "";
+let fixture = "";
+beforeAll(() => {
+	folder = mkdtempSync("/var/tmp/vmjail-runsc-");
+	chmodSync(folder, 0o755);
+	fixture = join(folder, "fixture.mjs");
+	const source = fileURLToPath(new URL("./fixture.ts", import.meta.url));
+	execFileSync("npx", [
+		"esbuild",
+		source,
+		"--bundle",
+		"--platform=node",
+		"--format=esm",
+		"--packages=external",
+		`--outfile=${fixture}`,
+		"--log-level=error",
+	]);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const namespaces = (["pid", "mount", "ipc", "uts", "network"] as const).map((type) => ({ type }));
+function specFor(args: readonly string[], mounts: readonly Mount[] = [], user = { uid: 0, gid: 0 }): Spec {
+	return {
+		ociVersion: "1.2.0",
+		process: { cwd: "/", env: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], args, user, noNewPrivileges: true },
+		root: { path: "/", readonly: true },
+		mounts: [
+			{ destination: "/proc", type: "proc", source: "proc" },
+			{ destination: "/dev", type: "tmpfs", source: "tmpfs" },
+			...mounts,
+		],
+		linux: { namespaces },
+	};
+}
+const bind = (path: string, ...options: readonly string[]): Mount => ({
+	destination: path,
+	type: "bind",
+	source: path,
+	options: ["rbind", ...options],
+});
+
+function runFixture(runsc: Runsc, spec: Spec, before: readonly string[] = []) {
+	const [file = "", ...args] = [...before, process.execPath, fixture, runsc.path, JSON.stringify(spec)];
+	const { stdout, stderr } = spawnSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], env: {} });
+	return { stdout, end: JSON.parse(stderr) as unknown };
+}
+
+/** Processes whose command line holds the text. */
+function processesWith(text: string): readonly string[] {
+	return readdirSync("/proc").filter((pid) => {
+		if (!/^\d+$/.test(pid) || pid === String(process.pid)) return false;
+		try {
+			return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
+		} catch {
+			return false;
+		}
+	});
+}
+
+function pidNamespace(): string {
+	return readlinkSync("/proc/self/ns/pid").replace(/\D/g, "");
+}
+
+async function until(condition: () => boolean): Promise<void> {
+	for (let i = 0; i < 1000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.version, runsc] as const))(
+	"runsc %s",
+	(_, runsc) => {
+		const victim = () => join(folder, "victim");
+		const attack = () => [
+			"/bin/sh",
+			"-c",
+			"unshare -Urm sh -c 'mount -o remount,bind,rw,exec $1; echo changed >$1/file; $1/program && echo executed' sh $1",
+			"sh",
+			victim(),
+		];
+		const protectedBind = () => bind(victim(), "ro", "noexec", "nosuid", "nodev");
+		function prepare(): void {
+			mkdirSync(victim(), { recursive: true });
+			chmodSync(victim(), 0o777);
+			writeFileSync(join(victim(), "file"), "kept\n", { mode: 0o666 });
+			writeFileSync(join(victim(), "program"), "#!/bin/sh\n");
+			chmodSync(join(victim(), "program"), 0o755);
+			chmodSync(join(victim(), "file"), 0o666);
+		}
+		const content = () => readFileSync(join(victim(), "file"), "utf8");
+
+		/** As somebody would run it who has not read about the fault. */
+		function unguarded(directfs: boolean): string {
+			const bundle = mkdtempSync(join(folder, "bundle-"));
+			// The root as a mount of its own: newer builds ignore binds over "/".
+			const spec = {
+				...specFor(attack(), [protectedBind()], { uid: 65534, gid: 65534 }),
+				root: { path: join(bundle, "root"), readonly: true },
+			};
+			mkdirSync(join(bundle, "root"));
+			writeFileSync(join(bundle, "config.json"), JSON.stringify(spec));
+			const run = [
+				runsc.path,
+				`--root=${bundle}/state`,
+				"--network=none",
+				"--ignore-cgroups",
+				"--overlay2=none",
+				`--directfs=${directfs}`,
+				"run",
+				`--bundle=${bundle}`,
+				"unguarded",
+			];
+			const script = 'mount --rbind / "$1" && shift && exec "$@"';
+			const args = [
+				"--mount",
+				"--pid",
+				"--fork",
+				"--kill-child",
+				"--mount-proc",
+				"sh",
+				"-c",
+				script,
+				"sh",
+				join(bundle, "root"),
+				...run,
+			];
+			return spawnSync("unshare", args, { encoding: "utf8" }).stdout;
+		}
+
+		it.runIf(hasTheFault(runsc))(
+			"without our measures, a program writes through a read-only bind and executes from a noexec one",
+			() => {
+				prepare();
+				unguarded(true);
+				expect(content()).toBe("changed\n");
+				prepare();
+				expect(unguarded(false)).toContain("executed");
+			},
+		);
+
+		it("with them, it does neither", () => {
+			prepare();
+			for (const user of [0, 65534]) {
+				const { stdout, end } = runFixture(runsc, specFor(attack(), [protectedBind()], { uid: user, gid: user }));
+				expect([stdout.includes("executed"), content()]).toEqual([false, "kept\n"]);
+				expect(end).toMatchObject({ kind: "exited" });
+			}
+		});
+
+		it("runs for an ordinary user, whose files stay his", () => {
+			const own = join(folder, "own");
+			mkdirSync(own, { recursive: true });
+			chownSync(own, 1234, 1234);
+			const script = `id -u; echo hi >${own}/new; touch /etc/new /usr/new 2>/dev/null || echo refused`;
+			const spec = specFor(["/bin/sh", "-c", script], [bind(own, "rw")], { uid: 1234, gid: 1234 });
+			const asUser = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--"];
+			const { stdout, end } = runFixture(runsc, spec, asUser);
+			expect(end).toEqual({ kind: "exited", exitCode: 0 });
+			expect(stdout).toBe(`${runsc.abilities.ownUid ? 1234 : 0}\nrefused\n`);
+			expect(readFileSync(join(own, "new"), "utf8")).toBe("hi\n");
+			expect(execFileSync("stat", ["-c", "%u:%g", join(own, "new")], { encoding: "utf8" })).toBe("1234:1234\n");
+			rmSync(own, { recursive: true });
+		});
+
+		it("dies with vmjail, however vmjail dies, with all that it started", async () => {
+			const spec = specFor(["/bin/sh", "-c", "sleep 1000 & echo ready; sleep 1000"]);
+			const child = spawn(process.execPath, [fixture, runsc.path, JSON.stringify(spec)], {
+				stdio: ["ignore", "pipe", "ignore"],
+				env: {},
+			});
+			await once(child.stdout, "data");
+			// Every process of a run names its folder, and that names vmjail's process.
+			const own = `${pidNamespace()}-${child.pid}-`;
+			// unshare, runsc, the gofer and the Sentry.
+			expect(processesWith(own).length).toBeGreaterThanOrEqual(4);
+			child.kill("SIGKILL");
+			await until(() => processesWith(own).length === 0);
+			expect(processesWith(own)).toEqual([]);
+			// The folder is the next run's to remove.
+			runFixture(runsc, specFor(["/bin/true"]));
+			expect(readdirSync("/tmp").filter((name) => name.startsWith("vmjail-run-") && name.includes(own))).toEqual([]);
+		});
+
+		it("is seen to work once, and remembered", async () => {
+			const cache = mkdtempSync(join(folder, "cache-"));
+			const caller = { uid: 0, gid: 0, privileged: true };
+			const options = { runsc: runsc.path, env: { XDG_CACHE_HOME: cache }, accel: "systrap", caller } as const;
+			expect(await probeRunsc(options)).toMatchObject({ works: true });
+			const [name = ""] = readdirSync(join(cache, "vmjail"));
+			const file = join(cache, "vmjail", name);
+			writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), version: "from the cache" }));
+			expect(await probeRunsc(options)).toMatchObject({
+				works: true,
+				runsc: { abilities: { version: "from the cache" } },
+			});
+			// What another user could have written is not believed.
+			chmodSync(file, 0o666);
+			expect(await probeRunsc(options)).toMatchObject({
+				works: true,
+				runsc: { abilities: { version: runsc.abilities.version } },
+			});
+		});
+	},
+);
+
+describe("probeRunsc", () => {
+	it("says why there is no gVisor here", async () => {
+		const caller = { uid: 0, gid: 0, privileged: true };
+		const none = await probeRunsc({ env: { PATH: "/nowhere" }, accel: "systrap", caller });
+		expect(none).toMatchObject({ works: false, why: expect.stringContaining("runsc is not in PATH") });
+		const other = await probeRunsc({ runsc: "/bin/true", env: {}, accel: "systrap", caller });
+		expect(other).toMatchObject({ works: false, why: expect.stringContaining("not gVisor's runsc") });
+	});
+});
