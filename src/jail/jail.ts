@@ -177,7 +177,9 @@ class Run implements Running {
 			return;
 		}
 		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
-		this.#deny({ control: "exec", detail, allowedBy: `--exec ${path}` });
+		// What has no path (a deleted or memory file, a program that may not be looked at) cannot be listed.
+		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)");
+		this.#deny({ control: "exec", detail, ...(hasPath ? { allowedBy: `--exec ${path}` } : {}) });
 	}
 
 	#deny(denial: Denial): void {
