@@ -13,6 +13,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,16 +71,40 @@ static int make_groups(const struct floor *f)
 	return 0;
 }
 
-static int enter_groups(const struct floor *f, pid_t pid)
+/*
+ * The cheapest way in. Version 1: a thread writes "0" to `tasks` and so moves itself; whoever moves another process
+ * (cgroup.procs) waits for an RCU grace period, ten times what all the rest takes. Version 2: born inside.
+ */
+static int open_groups(const struct floor *f, int tasks[MAX_GROUPS], struct clone_args *args)
 {
-	char path[4096], text[16];
-	snprintf(text, sizeof text, "%d", (int)pid);
+	char path[4096];
 	for (int i = 0; i < f->group_count; i++) {
-		snprintf(path, sizeof path, "%s/cgroup.procs", f->groups[i]);
-		if (write_file(path, text) != 0)
+		snprintf(path, sizeof path, "%s/tasks", f->groups[i]);
+		tasks[i] = open(path, O_WRONLY | O_CLOEXEC);
+		if (tasks[i] >= 0)
+			continue;
+		const int folder = errno == ENOENT ? open(f->groups[i], O_PATH | O_CLOEXEC) : -1;
+		if (folder < 0 || args->flags & CLONE_INTO_CGROUP)
 			return -1;
+		args->flags |= CLONE_INTO_CGROUP;
+		args->cgroup = (uint64_t)folder;
 	}
 	return 0;
+}
+
+static void close_groups(const struct floor *f, const int tasks[MAX_GROUPS], const struct clone_args *args)
+{
+	for (int i = 0; i < f->group_count; i++)
+		if (tasks[i] >= 0)
+			close(tasks[i]);
+	if (args->flags & CLONE_INTO_CGROUP)
+		close((int)args->cgroup);
+}
+
+static void enter_groups(const struct floor *f, const int tasks[MAX_GROUPS])
+{
+	for (int i = 0; i < f->group_count; i++)
+		need(tasks[i] < 0 || write(tasks[i], "0", 1) == 1, f->groups[i]);
 }
 
 static void enter_root(void)
@@ -98,10 +123,11 @@ static void enter_root(void)
 	need(chdir("/") == 0, "chdir");
 }
 
-static _Noreturn void become_program(const struct floor *f, const int hold[2])
+static _Noreturn void become_program(const struct floor *f, const int tasks[MAX_GROUPS], const int hold[2])
 {
 	char go;
 	close(hold[1]);
+	enter_groups(f, tasks);
 	if (read(hold[0], &go, 1) != 1)
 		_exit(125);
 	enter_root();
@@ -115,19 +141,20 @@ pid_t floor_start(const struct floor *f)
 	struct clone_args args = {.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
 					   CLONE_NEWUTS | CLONE_NEWCGROUP,
 				  .exit_signal = SIGCHLD};
-	int hold[2];
-	if (make_groups(f) != 0 || pipe2(hold, O_CLOEXEC) != 0)
+	int hold[2], tasks[MAX_GROUPS];
+	if (make_groups(f) != 0 || open_groups(f, tasks, &args) != 0 || pipe2(hold, O_CLOEXEC) != 0)
 		return -1;
 	const pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (pid == 0)
-		become_program(f, hold);
+		become_program(f, tasks, hold);
 	close(hold[0]);
-	const int ready = pid > 0 && map_ids(pid) == 0 && enter_groups(f, pid) == 0 && write(hold[1], "", 1) == 1;
+	const int ready = pid > 0 && map_ids(pid) == 0 && write(hold[1], "", 1) == 1;
 	const int error = errno;
+	close_groups(f, tasks, &args);
 	close(hold[1]); /* without the byte the child gives up */
 	errno = error;
 	if (pid > 0 && !ready)
-		fprintf(stderr, "floor: id maps or groups: %s\n", strerror(error));
+		fprintf(stderr, "floor: id maps: %s\n", strerror(error));
 	return pid;
 }
 

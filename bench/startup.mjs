@@ -21,7 +21,13 @@ export const NAMES = {
 	launcher: "./vmjail -- true",
 };
 
-/** In this process, which has run jails before. */
+/** As many jails as V8 takes to compile what it will keep: a warm process is one that has served for a while. */
+const WARM = 100;
+
+/** What is run unmeasured of the others: files read from disk, addresses resolved. */
+const COLD = 3;
+
+/** In this process. */
 async function libraryContenders() {
 	const { loadPolicy, parsePolicy, run } = await library();
 	const context = { cwd: process.cwd(), ...(process.env.HOME === undefined ? {} : { home: process.env.HOME }) };
@@ -34,8 +40,8 @@ async function libraryContenders() {
 		return { wallMs };
 	};
 	return [
-		{ name: NAMES.library, sample: timed(loadPolicy({ preset: "default", ...context })) },
-		{ name: NAMES.minimal, sample: timed(parsePolicy("{}", { source: "minimal", ...context })) },
+		{ name: NAMES.library, warmUp: WARM, sample: timed(loadPolicy({ preset: "default", ...context })) },
+		{ name: NAMES.minimal, warmUp: WARM, sample: timed(parsePolicy("{}", { source: "minimal", ...context })) },
 	];
 }
 
@@ -63,13 +69,13 @@ function commandContenders(context, timer, crunTimer) {
 	};
 }
 
-/** Runs each once or more unmeasured; those that do not run here are named with their reason and left out. */
-async function warmUp(contenders, rounds) {
+/** Runs each unmeasured; those that do not run here are named with their reason and left out. */
+async function warmUp(contenders) {
 	const able = [];
 	const unable = [];
 	for (const contender of contenders) {
 		try {
-			for (let i = 0; i < rounds; i++) await contender.sample();
+			for (let i = 0; i < (contender.warmUp ?? COLD); i++) await contender.sample();
 			able.push(contender);
 		} catch (error) {
 			const [reason] = String(error.message).split("\n");
@@ -93,7 +99,7 @@ export async function measureStartup(context, rounds) {
 		const { base, peers, commandLine } = commandContenders(context, timer, crunTimer);
 		const floors = floorContenders(timer, context.groups);
 		const all = [base, ...floors, ...(await libraryContenders()), ...peers, ...commandLine];
-		const { able, unable } = await warmUp(all, 3);
+		const { able, unable } = await warmUp(all);
 		const samples = new Map(able.map((contender) => [contender, []]));
 		say(`${rounds} rounds of ${able.length} contenders`);
 		for (let round = 0; round < rounds; round++) {

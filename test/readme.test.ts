@@ -53,10 +53,13 @@ describe("commands in documents", () => {
 });
 
 describe("links in documents", () => {
-	it.each(["README.md", "docs/adr/README.md", "docs/guide.md"])("of %s lead to files", (document) => {
-		const text = readFileSync(join(root, document), "utf8");
-		const targets = [...text.matchAll(/\]\(([^)#]+)[^)]*\)/g)].map((match) => match[1] ?? "");
-		const local = targets.filter((target) => !target.includes("://"));
-		expect(local.filter((target) => !existsSync(join(root, dirname(document), target)))).toEqual([]);
-	});
+	it.each(["README.md", "docs/adr/README.md", "docs/guide.md", "docs/errors.md", "docs/plan-and-executor.md"])(
+		"of %s lead to files",
+		(document) => {
+			const text = readFileSync(join(root, document), "utf8");
+			const targets = [...text.matchAll(/\]\(([^)#]+)[^)]*\)/g)].map((match) => match[1] ?? "");
+			const local = targets.filter((target) => !target.includes("://"));
+			expect(local.filter((target) => !existsSync(join(root, dirname(document), target)))).toEqual([]);
+		},
+	);
 });

@@ -56,3 +56,31 @@ export function sweepStale(
 			.filter((path) => removes(path, effects)),
 	);
 }
+
+const RETRY_MS = 20;
+const MOST_RETRIES = 100;
+
+/**
+ * Removes the groups of one owner, waiting for up to two seconds until their last processes are gone: for a vmjail whose
+ * executor died before it could. What cannot be removed stays for {@link sweepStale}: never throws.
+ */
+export async function removeOwned(
+	facts: CgroupFacts,
+	owner: GroupOwner,
+	effects: SweepEffects = { fs: nodeFs, removeFolder: (path) => rmdirSync(path), nowMs: Date.now() },
+): Promise<void> {
+	const isOurs = (name: string): boolean => {
+		const found = ownerOf(name);
+		return found?.pid === owner.pid && found.startTime === owner.startTime;
+	};
+	const folders = new Set([...facts.v1, ...(facts.v2 === undefined ? [] : [facts.v2])].map(({ path }) => path));
+	const left = () =>
+		[...folders].flatMap((folder) =>
+			(attempt(() => effects.fs.readDirectory(folder)) ?? []).filter(isOurs).map((name) => `${folder}/${name}`),
+		);
+	for (let tries = 0; tries < MOST_RETRIES; tries++) {
+		const remaining = left().filter((path) => !removes(path, effects));
+		if (remaining.length === 0) return;
+		await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+	}
+}

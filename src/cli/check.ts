@@ -15,7 +15,7 @@ export interface CheckResult {
 }
 
 /** What a run would be refused for, without starting one. */
-export function checkPolicy(policy: Policy, facts: HostFacts, command: readonly string[]): CheckResult {
+function checkPolicy(policy: Policy, facts: HostFacts, command: readonly string[]): CheckResult {
 	try {
 		const { missing } = prepare(policy, facts, command, false, newGroupId(ownGroupOwner()));
 		return { ok: true, missing };

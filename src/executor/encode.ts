@@ -267,15 +267,29 @@ function callNumber(step: Step, arch: Architecture): number {
 }
 
 function writeArg(view: DataView, at: number, arg: Arg, blocksAt: number, writer: Writer): void {
-	const write = (kind: number, value: bigint, length = 0) => {
-		view.setBigUint64(at, BigInt.asUintN(64, value), true);
-		view.setUint32(at + 8, kind, true);
-		view.setUint32(at + 12, length, true);
-	};
-	if (typeof arg === "number" || typeof arg === "bigint") write(ARG_KIND.number, BigInt(arg));
-	else if ("slot" in arg) write(ARG_KIND.slot, BigInt(writer.slot(arg.slot)));
-	else if ("pid" in arg) write(ARG_KIND.pid, 0n);
-	else write(ARG_KIND.block, BigInt(blocksAt + writer.block(arg)), arg.bytes.length);
+	if (typeof arg === "number" || typeof arg === "bigint") {
+		view.setUint32(at + 8, ARG_KIND.number, true);
+		writeNumber(view, at, arg);
+	} else if ("slot" in arg) {
+		view.setUint32(at + 8, ARG_KIND.slot, true);
+		view.setUint32(at, writer.slot(arg.slot), true);
+	} else if ("pid" in arg) {
+		view.setUint32(at + 8, ARG_KIND.pid, true);
+	} else {
+		view.setUint32(at + 8, ARG_KIND.block, true);
+		view.setUint32(at, blocksAt + writer.block(arg), true);
+		view.setUint32(at + 12, arg.bytes.length, true);
+	}
+}
+
+/** 64 bits in two's complement. Most arguments fit into 32 bits, for which a bigint would cost more than all else here. */
+function writeNumber(view: DataView, at: number, value: number | bigint): void {
+	if (typeof value === "number" && (value | 0) === value) {
+		view.setInt32(at, value, true);
+		view.setInt32(at + 4, value >> 31, true);
+	} else {
+		view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
+	}
 }
 
 function writePatch(view: DataView, at: number, blockAt: number, patch: Patch, blocksAt: number, writer: Writer): void {

@@ -5,6 +5,7 @@ import { VmjailError } from "../errors.ts";
 import { probeCgroup } from "./cgroup.ts";
 import type { ExecutorProbe } from "./executor-probe.ts";
 import { attempt, type HostFs, nodeFs } from "./fs.ts";
+import { parseMountinfo } from "./mountinfo.ts";
 import { mapsAnyId, parseIdMap, parseStatus } from "./status.ts";
 import type { Architecture, HostFacts } from "./types.ts";
 
@@ -63,6 +64,38 @@ function readProc(fs: HostFs, path: string): string {
 	}
 }
 
+/** File systems that show the kernel or other processes, not files. */
+const KERNEL_TYPES: ReadonlySet<string> = new Set([
+	"proc",
+	"sysfs",
+	"cgroup",
+	"cgroup2",
+	"debugfs",
+	"tracefs",
+	"securityfs",
+	"bpf",
+	"pstore",
+	"efivarfs",
+	"configfs",
+	"fusectl",
+	"binfmt_misc",
+	"devtmpfs",
+	"devpts",
+	"nsfs",
+]);
+
+/** Every jail has its own there, or hides them. */
+const USUAL = ["/proc", "/sys", "/dev", "/run"];
+
+/** See HostFacts.kernelMounts. */
+export function kernelMountsIn(mountinfo: string): readonly string[] {
+	const usual = (path: string) => USUAL.some((own) => path === own || path.startsWith(`${own}/`));
+	const found = parseMountinfo(mountinfo).filter(
+		({ type, mountPoint }) => KERNEL_TYPES.has(type) && !usual(mountPoint),
+	);
+	return [...new Set(found.map(({ mountPoint }) => mountPoint))];
+}
+
 /**
  * Facts of the host and of the calling process, `paths` empty (see `probePaths`). Some thirty short reads, no process.
  *
@@ -94,6 +127,7 @@ export function probeHost(options: ProbeOptions = {}): HostFacts {
 		landlockAbi: probeExecutor?.().landlockAbi ?? 0,
 		cpus: self.cpus,
 		cgroup: probeCgroup(proc, fs, self.pid),
+		kernelMounts: kernelMountsIn(proc.mountinfo),
 		paths: {},
 	};
 }

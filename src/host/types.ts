@@ -117,6 +117,11 @@ export interface HostFacts {
 	readonly cgroup: CgroupFacts;
 	/** Every path that the policy names. */
 	readonly paths: Readonly<Record<string, PathFact>>;
+	/**
+	 * Where the kernel's own file systems (proc, cgroup, debugfs, …) are mounted besides their usual places, for a chroot,
+	 * say: what they show is the host's, whatever namespaces the reader is in.
+	 */
+	readonly kernelMounts?: readonly string[];
 	/** One for each entry of the allow-list. Absent: the list is empty. */
 	readonly programs?: readonly ProgramFact[];
 }

@@ -106,7 +106,7 @@ class Run implements Running {
 		budget: Budget | undefined,
 		network: JailNetwork | undefined,
 	): Executed {
-		const streams = openStreams(options, budget);
+		const streams = this.#openStreams(options, budget);
 		const { terminal } = options;
 		// In the order in which the plan sends them: the terminal from pid 1, then the listener from the program's process.
 		const receivers = [
@@ -126,6 +126,16 @@ class Run implements Running {
 			return { replied, streams };
 		} finally {
 			streams.close();
+		}
+	}
+
+	/** Streams that cannot be had end the jail, which waits for its program by now. */
+	#openStreams(options: RunOptions, budget: Budget | undefined): OpenStreams {
+		try {
+			return openStreams(options, budget);
+		} catch (error) {
+			this.#process.close();
+			throw error;
 		}
 	}
 
@@ -304,8 +314,13 @@ async function startWith(pins: Pins, command: readonly string[], options: RunOpt
 	const onEvent = (event: NetworkEvent) => running.run?.onNetworkEvent(event);
 	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, onEvent });
 	const plan = { ...prepared.plan, parentJail: gateway.parentJail };
-	running.run = new Run(at, { ...prepared, plan }, command, options, gateway);
-	return running.run;
+	try {
+		running.run = new Run(at, { ...prepared, plan }, command, options, gateway);
+		return running.run;
+	} catch (error) {
+		await gateway.close();
+		throw error;
+	}
 }
 
 /**

@@ -27,7 +27,7 @@ export interface Prepared {
 }
 
 /** Everything of the policy that this version cannot enforce, as one error. */
-export function refuseUnavailable(policy: Policy): void {
+function refuseUnavailable(policy: Policy): void {
 	const all = unavailable(policy);
 	const [first] = all;
 	if (first === undefined) return;

@@ -1,7 +1,7 @@
 /** What all jails of this process share: the executor and what is known of the host. */
 
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
-import { sweepStale } from "../cgroup/sweep.ts";
+import { removeOwned, sweepStale } from "../cgroup/sweep.ts";
 import { VmjailError } from "../errors.ts";
 import { Zygote } from "../executor/zygote.ts";
 import { probeHost } from "../host/probe.ts";
@@ -15,6 +15,11 @@ export class Session {
 	/** Groups that a vmjail which was killed, executor and all, left behind are removed now. */
 	constructor() {
 		sweepStale(this.#host.cgroup);
+	}
+
+	/** Removes what the executor left behind when it died. */
+	async sweepOwn(): Promise<void> {
+		await removeOwned(this.#host.cgroup, this.#owner);
 	}
 
 	/** A name for the cgroup of one jail. */

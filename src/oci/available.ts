@@ -1,4 +1,4 @@
-/** What a policy may say and this version cannot enforce yet: refused by the runner, exported all the same. */
+/** What a policy may say and a runtime cannot enforce yet: refused by the runner, exported all the same. */
 
 import type { Policy } from "../policy/types.ts";
 
@@ -10,19 +10,23 @@ export interface Unavailable {
 	readonly remedy: string;
 }
 
-/** Everything in the policy that no driver of this version enforces; empty where it can run. */
-export function unavailable(policy: Policy): readonly Unavailable[] {
-	const { runtime, rollback } = policy.system;
+/**
+ * Everything in the policy that a runtime does not enforce in this version; empty where it can run. "auto" takes runlc
+ * for what gVisor is not driven to do, and runlc does it all.
+ */
+export function unavailable(
+	policy: Policy,
+	runtime: Policy["system"]["runtime"] = policy.system.runtime,
+): readonly Unavailable[] {
+	if (runtime === "runlc" || runtime === "auto") return [];
+	const { network, process } = policy.security;
+	const remedy = 'Set system.runtime (--runtime) to "runlc", which enforces it, or system.rollback to "runlc".';
 	return [
-		...(runtime === "runlc" || runtime === "auto" ? [] : [driver("system.runtime", runtime)]),
-		...(rollback === "" || rollback === "runlc" ? [] : [driver("system.rollback", rollback)]),
+		...(process.allow.length === 0
+			? []
+			: [{ path: "security.process.allow", what: `the exec allow-list on ${runtime}`, remedy }]),
+		...(network.mode !== "hostwithpolicy"
+			? []
+			: [{ path: "security.network.mode", what: `network rules on ${runtime}`, remedy }]),
 	];
-}
-
-function driver(path: string, name: string): Unavailable {
-	return {
-		path,
-		what: `the runtime ${name} is not driven by this version`,
-		remedy: `Set ${path} to "runlc"; to run the policy under ${name}, export a bundle: vmjail oci export DIR.`,
-	};
 }

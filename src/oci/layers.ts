@@ -58,8 +58,23 @@ export function layersOf(policy: Policy, facts: HostFacts): readonly Layer[] {
 	const views = (["readable", "writable"] as const).flatMap((kind) =>
 		file[`${kind}Paths`].map((path, i) => view(kind, facts, root, path, made, `security.file.${kind}Paths[${i}]`)),
 	);
-	const sorted = unique([...masks, ...tmpfs, ...views]).toSorted((a, b) => parentsFirst(a.path, b.path));
+	const named = unique([...masks, ...tmpfs, ...views]);
+	const sorted = [...named, ...kernelMasks(facts, root, named)].toSorted((a, b) => parentsFirst(a.path, b.path));
 	return withoutHiddenMasks(sorted, [...IN_DEV, ...policy.system.devices]);
+}
+
+/**
+ * The host's kernel file systems in odd places: masked, unless the policy names the very place. What the caller cannot
+ * even look at, the program cannot either.
+ */
+function kernelMasks(facts: HostFacts, root: string, named: readonly Layer[]): readonly Layer[] {
+	return (facts.kernelMounts ?? []).flatMap((onHost): readonly Layer[] => {
+		const path = root === "/" ? onHost : isBelow(onHost, root) ? onHost.slice(root.length) : undefined;
+		const kind = facts.paths[onHost]?.kind ?? "missing";
+		if (path === undefined || kind === "missing" || kind === "unreadable") return [];
+		if (named.some((layer) => layer.path === path)) return [];
+		return [{ kind: "mask", path, where: "the host's mounts", folder: kind === "directory" }];
+	});
 }
 
 /** What is hidden already has no place in the jail that a mask could be put on. */

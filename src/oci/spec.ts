@@ -57,7 +57,7 @@ export function specOf({ policy, facts, command, terminal = false }: SpecInput):
  * Every path that {@link specOf} needs a fact for, and those that every jail masks or write-protects (a planner asks
  * which of them exist), each once.
  */
-export function pathsOf(policy: Policy, facts: Pick<HostFacts, "caller">): readonly string[] {
+export function pathsOf(policy: Policy, facts: Pick<HostFacts, "caller" | "kernelMounts">): readonly string[] {
 	const { writablePaths, readablePaths, maskedPaths, tmpfs } = policy.security.file;
 	const inRoot = [...maskedPaths, ...tmpfs.map((mount) => mount.path), ...writablePaths, ...readablePaths];
 	const root = policy.system.root.path;
@@ -68,6 +68,7 @@ export function pathsOf(policy: Policy, facts: Pick<HostFacts, "caller">): reado
 			...readablePaths,
 			...basePaths(policy),
 			cwdPath(policy, facts),
+			...(facts.kernelMounts ?? []),
 			...MASKED,
 			...WRITE_PROTECTED,
 		]),

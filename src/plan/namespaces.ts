@@ -32,7 +32,7 @@ export function cloneFlags(linux: Linux): bigint {
 	}, 0n);
 }
 
-export function hasNamespace(linux: Linux, type: keyof typeof CLONE_NEW): boolean {
+function hasNamespace(linux: Linux, type: keyof typeof CLONE_NEW): boolean {
 	return linux.namespaces.some((namespace) => namespace.type === type);
 }
 

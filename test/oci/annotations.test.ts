@@ -134,10 +134,7 @@ describe("what is not available yet", () => {
 			network: network("hostwithpolicy"),
 			allow: ["/bin/ls"],
 		});
-		expect(unavailable(policy).map(({ path }) => path)).toEqual([
-			"system.runtime",
-			"system.rollback",
-		]);
+		expect(unavailable(policy).map(({ path }) => path)).toEqual(["system.runtime", "system.rollback"]);
 		for (const { what, remedy } of unavailable(policy)) expect([what, remedy]).not.toContain("");
 	});
 });

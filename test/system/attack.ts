@@ -1,23 +1,23 @@
 /** Attacks: programs that succeed where a control is off and are refused in a jail. */
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { CHECKOUT, missingPrograms, type Place, type Ran, type RunOptions, run, vmjail } from "./caller.ts";
 
 const SOURCES = join(CHECKOUT, "test/fixtures/attacks");
-export const ATTACKS = join(CHECKOUT, "build/attacks");
+const ATTACKS = join(CHECKOUT, "build/attacks");
 
 /** Compiles the attacks. @returns why they cannot be, with the remedy; undefined where they are there. */
 export function buildAttacks(): string | undefined {
-	const missing = missingPrograms("gcc", "python3");
+	const missing = missingPrograms("cc", "python3");
 	if (missing !== undefined) return missing;
 	mkdirSync(ATTACKS, { recursive: true });
 	for (const name of readdirSync(SOURCES)) {
 		const source = join(SOURCES, name);
-		if (name.endsWith(".c")) execFileSync("gcc", ["-O1", "-Wall", "-o", attackPath(name.slice(0, -2)), source]);
-		else if (!name.endsWith(".h")) execFileSync("install", ["-m", "755", source, attackPath(name)]);
+		if (name.endsWith(".c")) execFileSync("cc", ["-O1", "-Wall", "-o", attackPath(name.slice(0, -2)), source]);
+		else if (!name.endsWith(".h")) copyFileSync(source, attackPath(name));
 	}
 	return undefined;
 }

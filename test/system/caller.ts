@@ -53,23 +53,33 @@ export function missingPrograms(...names: readonly string[]): string | undefined
 	return absent.length === 0 ? undefined : `not installed: ${absent.join(", ")}: sh scripts/setup.sh --for-tests`;
 }
 
-/** A folder of the caller's: the working folder of its commands, with a home folder beside it. */
+/**
+ * A folder of the caller's: the working folder of its commands, with a home folder beside it. Made when it is first
+ * asked for: a test that is left out has no afterAll that would remove it.
+ */
 export class Place {
 	readonly caller: Caller;
-	readonly folder: string;
-	readonly home: string;
-	readonly work: string;
+	#folder: string | undefined;
 
 	constructor(caller: Caller) {
 		this.caller = caller;
-		this.folder = mkdtempSync(join(tmpdir(), "system-test-"));
-		this.home = join(this.folder, "home");
-		this.work = join(this.folder, "work");
-		for (const folder of [this.home, this.work]) mkdirSync(folder);
-		for (const folder of [this.folder, this.home, this.work]) {
-			chmodSync(folder, 0o755);
-			this.own(folder);
-		}
+	}
+
+	get folder(): string {
+		if (this.#folder !== undefined) return this.#folder;
+		const folder = mkdtempSync(join(tmpdir(), "system-test-"));
+		this.#folder = folder;
+		for (const name of ["home", "work"]) mkdirSync(join(folder, name));
+		for (const path of [folder, this.home, this.work]) chmodSync(this.own(path), 0o755);
+		return folder;
+	}
+
+	get home(): string {
+		return join(this.folder, "home");
+	}
+
+	get work(): string {
+		return join(this.folder, "work");
 	}
 
 	/** Makes a file or folder the caller's; returns it. */
@@ -87,7 +97,7 @@ export class Place {
 	}
 
 	remove(): void {
-		rmSync(this.folder, { recursive: true, force: true });
+		if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
 	}
 }
 

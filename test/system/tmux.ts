@@ -30,11 +30,6 @@ export class Terminal {
 		return stdout;
 	}
 
-	/** What the terminal shows now, without the blanks at the ends of lines. */
-	screen(): string {
-		return this.#tmux("capture-pane", "-p").trimEnd();
-	}
-
 	/** Types a line. */
 	type(line: string): void {
 		this.#tmux("send-keys", "-l", line);

@@ -9,6 +9,7 @@ export const NAMESPACE_FLAGS = 0x7e020000;
 const CLONE_NEWTIME = 0x80;
 const TIOCSTI = 0x5412;
 const TIOCLINUX = 0x541c;
+const PID_1 = 1;
 
 /**
  * A call that is refused for some arguments: one of `permitted` or one of `refused` holds, never both.
@@ -88,6 +89,8 @@ export const FLOOR_PARTLY: ReadonlyMap<string, PartlyRefused> = new Map([
 			refused: [isValue32(1, TIOCSTI), isValue32(1, TIOCLINUX)],
 		},
 	],
+	// Of the jail's pid 1, which keeps its limits and may have the program's ids: the kernel asks for no more than that.
+	["prlimit64", { permitted: exceptValues32(0, [PID_1]), refused: [isValue32(0, PID_1)] }],
 ]);
 
 /** Its flags lie behind a pointer; C libraries take ENOSYS as the sign to use clone. */

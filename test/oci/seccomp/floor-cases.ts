@@ -80,6 +80,8 @@ export function attacks(arch: Architecture): (readonly [string, ...bigint[]])[] 
 				]),
 			),
 			["unshare", high | 0x80n] as const,
+			// The limits of the jail's pid 1.
+			["prlimit64", high | 1n] as const,
 		]),
 	];
 }

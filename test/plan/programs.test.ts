@@ -1,0 +1,111 @@
+import { describe, expect, it } from "vitest";
+import type { ProgramFact } from "../../src/host/types.ts";
+import type { Mount } from "../../src/oci/types.ts";
+import {
+	allowSteps,
+	executableFiles,
+	memfdSteps,
+	programFiles,
+	stopAtExecSteps,
+	withoutExec,
+} from "../../src/plan/programs.ts";
+import type { Bytes, Step } from "../../src/plan/types.ts";
+import { ARCH, checkProgram, parseProgram, RET, run } from "../helpers/bpf.ts";
+
+const SHELL: ProgramFact = { path: "/bin/sh", real: "/usr/bin/dash", interpreters: [], loaders: ["/lib/ld.so"] };
+const SCRIPT: ProgramFact = {
+	path: "/work/tool",
+	real: "/work/tool",
+	interpreters: ["/usr/bin/python3"],
+	loaders: ["/lib/ld.so"],
+};
+
+describe("the files of an allow-list", () => {
+	it("that become programs are those listed and their interpreters, each once", () => {
+		expect(programFiles([SHELL, SCRIPT, SHELL])).toEqual(["/usr/bin/dash", "/work/tool", "/usr/bin/python3"]);
+	});
+
+	it("that are opened for execution are the loaders too", () => {
+		expect(executableFiles([SHELL, SCRIPT])).toEqual([...programFiles([SHELL, SCRIPT]), "/lib/ld.so"]);
+	});
+
+	it("are told to the guard by what is there in the jail, never through a link; a loader is no program", () => {
+		const steps = allowSteps([SHELL, SCRIPT]);
+		expect(steps.map(({ label }) => label)).toEqual([
+			"open /usr/bin/dash in the jail",
+			"let /usr/bin/dash run",
+			"open /work/tool in the jail",
+			"let /work/tool run",
+			"open /usr/bin/python3 in the jail",
+			"let /usr/bin/python3 run",
+		]);
+		const how = steps[0]?.args[2] as Bytes;
+		expect(new DataView(how.bytes.buffer).getBigUint64(16, true)).toBe(0x6n); // NO_MAGICLINKS | NO_SYMLINKS
+	});
+});
+
+describe("what is writable", () => {
+	const mount = (destination: string, ...options: readonly string[]): Mount => ({ destination, options });
+
+	it("may not be executed, with all that is mounted below it", () => {
+		const [tree, file, memory] = withoutExec(
+			[mount("/out", "rbind", "rw"), mount("/log", "bind", "rw"), { destination: "/tmp", type: "tmpfs" }],
+			[SHELL],
+		);
+		expect(tree?.options).toEqual(["rbind", "rw", "noexec", "rnoexec"]);
+		expect(file?.options).toEqual(["bind", "rw", "noexec"]);
+		expect(memory?.options).toEqual(["noexec"]);
+	});
+
+	it("stays executable where a listed program lies in it, or is it", () => {
+		const mounts = [mount("/work", "rbind", "rw"), mount("/usr/bin/dash", "bind", "rw")];
+		expect(withoutExec(mounts, [SHELL, SCRIPT])).toEqual(mounts);
+		// A name that merely begins the same is another folder.
+		expect(withoutExec([mount("/wor", "rbind", "rw")], [SCRIPT])[0]?.options).toContain("noexec");
+	});
+
+	it("is what counts: read-only mounts stay as they are", () => {
+		const mounts = [mount("/data", "rbind", "ro", "rro"), { destination: "/run", type: "tmpfs", options: ["ro"] }];
+		expect(withoutExec(mounts, [SHELL])).toEqual(mounts);
+	});
+});
+
+describe("memory files", () => {
+	it("are made not executable where the kernel can; where it cannot, the guard holds", () => {
+		const [open, write] = memfdSteps();
+		expect([open?.tolerate, write?.tolerate]).toEqual([
+			["ENOENT", "EACCES"],
+			["EBADF", "EINVAL", "EPERM"],
+		]);
+		expect(write?.args[1]).toMatchObject({ shown: '"2\\n"' });
+	});
+});
+
+/** The instructions that a seccomp step installs. */
+function filterOf(step: Step | undefined) {
+	const program = step?.args[2] as Bytes;
+	const [pointer] = program.patches ?? [];
+	if (pointer?.kind !== "pointer") throw new Error("no filter");
+	return parseProgram(pointer.to.bytes);
+}
+
+describe("the filter that stops for the guard", () => {
+	it.each([
+		["x86_64", 59, 322],
+		["aarch64", 221, 281],
+	] as const)("on %s stops execve and execveat, and lets every other call pass", (arch, execve, execveat) => {
+		const filter = filterOf(stopAtExecSteps(arch)[0]);
+		checkProgram(filter);
+		const action = (nr: number) => run(filter, { nr, arch: ARCH[arch], args: [] }).value & 0xffff0000;
+		expect([action(execve), action(execveat)]).toEqual([RET.TRACE, RET.TRACE].map((value) => value & 0xffff0000));
+		for (let nr = 0; nr < 500; nr++) {
+			if (nr !== execve && nr !== execveat) expect([nr, action(nr)]).toEqual([nr, RET.ALLOW & 0xffff0000]);
+		}
+	});
+
+	it("ends a program that calls by another architecture, whose numbers are others", () => {
+		const filter = filterOf(stopAtExecSteps("x86_64")[0]);
+		expect(run(filter, { nr: 11, arch: ARCH.i386, args: [] }).value).toBe(RET.KILL_PROCESS);
+		expect(run(filter, { nr: 0x4000_0000 + 520, arch: ARCH.x86_64, args: [] }).value).not.toBe(RET.ALLOW);
+	});
+});
