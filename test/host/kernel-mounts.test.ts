@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { kernelMountsIn } from "../../src/host/probe.ts";
 
-const line = (mountPoint: string, type: string) => `30 20 0:5 / ${mountPoint} rw,relatime shared:5 - ${type} ${type} rw`;
+const line = (mountPoint: string, type: string) =>
+	`30 20 0:5 / ${mountPoint} rw,relatime shared:5 - ${type} ${type} rw`;
 
 describe("kernel file systems in odd places", () => {
 	it("are named once, and those in their usual places are not", () => {
