@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 /** A contender that did not do what it should: says what it said on standard error. */
-export class SampleError extends Error {}
+class SampleError extends Error {}
 
 export class Timer {
 	#process;

@@ -76,6 +76,12 @@ test_packages() {
 	fi
 }
 
+# Everything that the tests need besides what vmjail itself does.
+test_needs() {
+	test_packages
+	sh scripts/get-runsc.sh || say "without runsc, the tests of gVisor will be skipped"
+}
+
 stale() {
 	! [ -f dist/cli.js ] || ! [ -x build/vmjail-executor ] || ! [ -f build/addon.node ] || ! [ -f build/stamp ] ||
 		[ -n "$(find src native scripts package.json package-lock.json -newer build/stamp -print -quit)" ]
@@ -91,7 +97,7 @@ if ! [ -d src ]; then # installed as an npm package: only the C parts are left t
 	exec node scripts/build.mjs --native
 fi
 if packages_current && ! stale; then
-	[ -z "$for_tests" ] || test_packages
+	[ -z "$for_tests" ] || test_needs
 	exit 0
 fi
 
@@ -118,4 +124,4 @@ if stale; then
 	say "building"
 	node scripts/build.mjs 9>&- || die "the build failed: see above"
 fi
-[ -z "$for_tests" ] || test_packages
+[ -z "$for_tests" ] || test_needs

@@ -72,6 +72,23 @@ export function attachChild(group: Group): readonly Step[] {
 	];
 }
 
+/**
+ * Moves the process that the plan starts into a group of cgroup v1, by its own hand.
+ *
+ * Whoever moves another process takes a lock over every fork and exit of the machine and waits for an RCU grace period
+ * (10 ms and more where the last move is a while ago). A thread that moves itself alone ("0" to `tasks`) needs neither:
+ * cgroup_procs_write_start(). Pid 1 has one thread then. The kernel asks for the rights of whoever opened the file.
+ */
+export function attachSelf(group: Group): { readonly host: readonly Step[]; readonly child: readonly Step[] } {
+	const errors = group.forAccountOnly ? ANY_REFUSAL : [];
+	const slot: SlotName = `${group.slot}.tasks`;
+	const label = `attach the jail to ${group.path}`;
+	return {
+		host: [open({ slot: group.slot }, "tasks", O_WRONLY, slot, `open tasks of ${group.path}`, errors)],
+		child: [{ label, call: "write", args: [{ slot }, text("0"), 1], ...tolerating(errors) }],
+	};
+}
+
 /** Opens a file of the group into a slot of its own, to be read while the jail runs. */
 export function openFile(group: Group, file: string, save: SlotName): Step {
 	return open({ slot: group.slot }, file, O_RDONLY, save, `open ${file}`, ABSENT);

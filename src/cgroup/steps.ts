@@ -16,6 +16,8 @@ export interface Parts {
 	readonly host: readonly Step[];
 	/** After the clone, while the child waits. */
 	readonly parent: readonly Step[];
+	/** In the child, before anything else. */
+	readonly child: readonly Step[];
 	/** After the jail has ended; for `readUsage`. */
 	readonly account: readonly Step[];
 	/** After that, each step whatever the others did. */
@@ -145,6 +147,7 @@ export function cgroupSteps(request: CgroupRequest): CgroupSteps {
 	return {
 		host: parts.flatMap(({ host }) => host),
 		parent: parts.flatMap(({ parent }) => parent),
+		child: parts.flatMap(({ child }) => child),
 		account: parts.flatMap(({ account }) => account),
 		cleanup: parts.flatMap(({ cleanup }) => cleanup),
 		...(v2?.intoCgroup === undefined ? {} : { intoCgroup: v2.intoCgroup }),

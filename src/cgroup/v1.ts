@@ -2,7 +2,7 @@
 
 import type { Resources } from "../oci/types.ts";
 import type { SlotName, Step } from "../plan/types.ts";
-import { attachChild, type Group, makeGroup, openFile, removeGroup, reportFile, reportSlot, setFile } from "./files.ts";
+import { attachSelf, type Group, makeGroup, openFile, removeGroup, reportFile, reportSlot, setFile } from "./files.ts";
 import { groupName } from "./id.ts";
 import { type Limited, type SwapFacts, v1Settings } from "./settings.ts";
 import type { Parts } from "./steps.ts";
@@ -47,13 +47,16 @@ export function v1Parts(hierarchy: V1Hierarchy, index: number, id: string, resou
 		forAccountOnly: limited.length === 0,
 	};
 	const timed = accounts.includes("cpuacct");
+	const attach = attachSelf(group);
 	return {
 		host: [
 			...makeGroup(group),
 			...settingsOf(group, hierarchy, resources),
 			...(timed ? [openFile(group, CPU_REPORT.v1, CPU)] : []),
+			...attach.host,
 		],
-		parent: attachChild(group),
+		parent: [],
+		child: attach.child,
 		account: accountOf(group, hierarchy),
 		cleanup: [removeGroup(group)],
 		...(timed ? { cpuUsage: { slot: CPU, format: "nanoseconds" } } : {}),

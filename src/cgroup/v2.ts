@@ -83,6 +83,7 @@ export function v2Parts(wanted: V2Group, id: string, resources: Resources): Part
 			...(timed ? [openFile(group, CPU_REPORT.v2, CPU)] : []),
 		],
 		parent: forAccountOnly ? attachChild(group) : [],
+		child: [],
 		...(forAccountOnly ? {} : { intoCgroup: group.slot }),
 		account: [
 			...(timed ? [reportSlot(CPU, CPU_REPORT.v2, CPU_REPORT_SIZE)] : []),

@@ -4,7 +4,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
 import { VmjailError } from "../errors.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
-import { prepare } from "../jail/prepare.ts";
+import { prepare, refuseUnavailable } from "../jail/prepare.ts";
 import { candidates } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
 import { type LookUp, programNotes } from "./program-notes.ts";
@@ -30,7 +30,9 @@ function lookUpIn(root: string, env: readonly string[]): LookUp {
 
 /** What a run would be refused for, without starting one. */
 function checkPolicy(policy: Policy, facts: HostFacts, command: readonly string[]): CheckResult {
+	const { runtime, rollback } = policy.system;
 	try {
+		if (runtime !== "auto" && rollback === "") refuseUnavailable(policy, runtime);
 		const prepared = prepare(policy, facts, command, false, newGroupId(ownGroupOwner()));
 		const { missing, spec } = prepared;
 		const notes = programNotes(prepared.facts.programs ?? [], lookUpIn(policy.system.root.path, spec.process.env));

@@ -28,10 +28,15 @@ const run: Action = async (args) => {
 			.usage("[run] [flags] [--] PROGRAM [ARGUMENTS...]\n       vmjail COMMAND --help")
 			.version(VERSION)
 			.option("--result <file>", "write the outcome to a file, as JSON")
+			.option("--events <file>", "append what the network gateway sees and refuses to a file, as JSON lines")
+			.option("--runsc <path>", "gVisor's runsc (default: VMJAIL_RUNSC, else in PATH)")
+			.option("--debug-log <dir>", "write what gVisor has to say below a folder")
 			.option("-q, --quiet", "say nothing but errors"),
 	).addHelpText("after", helpAfter);
 	const program = parse(command, args);
-	const { result, quiet } = command.opts<{ result?: string; quiet?: boolean }>();
+	const { result, events, quiet, runsc, debugLog } = command.opts<
+		Partial<Record<"result" | "events" | "runsc" | "debugLog", string>> & { quiet?: boolean }
+	>();
 	if (args.length === 0) command.help({ error: false });
 	const policy = policyOf(policyArguments(command));
 	const { runCommand } = await import("./run.ts");
@@ -40,6 +45,9 @@ const run: Action = async (args) => {
 		command: needsProgram(program),
 		quiet: quiet === true,
 		...(result === undefined ? {} : { result }),
+		...(events === undefined ? {} : { events }),
+		...(runsc === undefined ? {} : { runsc }),
+		...(debugLog === undefined ? {} : { debugLog }),
 	});
 	await closeHost();
 	return status;

@@ -4,6 +4,7 @@ import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { VmjailError } from "../errors.ts";
 import type { Missing } from "../host/types.ts";
+import type { Running } from "../jail/jail.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
 
 export const FAILED = 125;
@@ -56,6 +57,12 @@ export function sayMissing(missing: readonly Missing[]): void {
 			`not enforced here: ${same.map(({ control }) => control).join(", ")}: ${reason}\n${colors.dim(same[0]?.remedy ?? "")}`,
 		);
 	}
+}
+
+/** One line where another runtime stands in for the policy's first: never silent, not even with --quiet. */
+export function sayRuntime({ runtime, rolledBackFrom, why }: Running["choice"]): void {
+	if (rolledBackFrom === undefined) return;
+	say(`${runtime} runs it in the place of ${rolledBackFrom}: ${why ?? "it does not work here"}`);
 }
 
 const LIMITS = {

@@ -1,11 +1,11 @@
 /** `vmjail [flags] -- PROGRAM …` */
 
-import { writeFileSync } from "node:fs";
+import { openSync, writeFileSync, writeSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
 import { type Running, type RunResult, start } from "../jail/jail.ts";
 import { exitStatus, signalNumber } from "../outcome/outcome.ts";
 import type { Policy } from "../policy/types.ts";
-import { describe, FAILED, say, sayDenial, sayEnd, sayMissing, statusOf } from "./report.ts";
+import { describe, FAILED, say, sayDenial, sayEnd, sayMissing, sayRuntime, statusOf } from "./report.ts";
 import { TerminalRelay, wantsTerminal } from "./terminal.ts";
 
 export interface RunArguments {
@@ -13,7 +13,11 @@ export interface RunArguments {
 	readonly command: readonly string[];
 	/** Where the Outcome goes as JSON. */
 	readonly result?: string;
+	/** Where network events go, a JSON object a line. */
+	readonly events?: string;
 	readonly quiet: boolean;
+	readonly runsc?: string;
+	readonly debugLog?: string;
 }
 
 /** Signals that the program gets when vmjail does. */
@@ -32,6 +36,19 @@ function forwardSignals(running: Running): void {
 	}
 }
 
+/** Opened before the program starts, so that a file that cannot be had is found out then. */
+function eventWriter(file: string): (event: unknown) => void {
+	try {
+		const descriptor = openSync(file, "a", 0o600);
+		return (event) => void writeSync(descriptor, `${JSON.stringify(event)}\n`);
+	} catch (cause) {
+		throw new VmjailError("USAGE", `--events ${file}: cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
+			remedy: "Name a file that you may write.",
+			cause,
+		});
+	}
+}
+
 function writeResult(file: string | undefined, result: unknown): void {
 	if (file === undefined) return;
 	try {
@@ -44,7 +61,7 @@ function writeResult(file: string | undefined, result: unknown): void {
 	}
 }
 
-async function runProgram({ policy, command, quiet }: RunArguments): Promise<RunResult> {
+async function runProgram({ policy, command, events, quiet, runsc, debugLog }: RunArguments): Promise<RunResult> {
 	const relay = wantsTerminal() ? new TerminalRelay() : undefined;
 	const running = await start(command, {
 		policy,
@@ -52,8 +69,12 @@ async function runProgram({ policy, command, quiet }: RunArguments): Promise<Run
 		stdout: "inherit",
 		stderr: "inherit",
 		...(quiet ? {} : { onDenial: sayDenial }),
+		...(events === undefined ? {} : { onNetworkEvent: eventWriter(events) }),
+		...(runsc === undefined ? {} : { runsc }),
+		...(debugLog === undefined ? {} : { debugLog }),
 		...(relay === undefined ? {} : { terminal: relay.request }),
 	});
+	sayRuntime(running.choice);
 	if (!quiet) sayMissing(running.missing);
 	forwardSignals(running);
 	relay?.attach(running);

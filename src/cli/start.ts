@@ -2,10 +2,8 @@
  * The program's first file: says so when Node is too old, then loads the command line.
  *
  * The command line is imported dynamically, because Node links everything that is imported statically before the first
- * line runs: an old Node would fail with a message about some missing export. Node 22 also gets its compile cache.
+ * line runs: an old Node would fail with a message about some missing export.
  */
-import * as nodeModule from "node:module";
-
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
 	process.stderr.write(
@@ -13,6 +11,5 @@ if (major < 20 || (major === 20 && minor < 19)) {
 	);
 	process.exitCode = 125;
 } else {
-	if ("enableCompileCache" in nodeModule) (nodeModule.enableCompileCache as () => unknown)();
 	await import("./main.ts");
 }

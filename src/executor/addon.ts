@@ -43,5 +43,8 @@ export type WatchControl = (action: "close" | "ref" | "unref") => void;
 
 /** @throws Error where the addon is not built. */
 export function loadAddon(): Addon {
-	return createRequire(import.meta.url)(nativePath("addon.node")) as Addon;
+	loaded.addon ??= createRequire(import.meta.url)(nativePath("addon.node")) as Addon;
+	return loaded.addon;
 }
+
+const loaded: { addon?: Addon } = {};

@@ -14,6 +14,8 @@ import type { Terminal } from "../plan/terminal.ts";
 import type { Workload } from "../plan/types.ts";
 import { workloadOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
+import type { Choice } from "../runtime/choose.ts";
+import type { Chosen, RuntimeOptions } from "./choose.ts";
 import { launchError } from "./launch-error.ts";
 import type { JailNetwork } from "./network.ts";
 import { Pins } from "./pins.ts";
@@ -21,12 +23,14 @@ import { type Prepared, prepare } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
 import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
 
-export interface RunOptions extends Streams {
+export interface RunOptions extends Streams, RuntimeOptions {
 	readonly policy: Policy;
 	/** Ends the program and the jail; the outcome is then `cancelled`. */
 	readonly signal?: AbortSignal;
 	/** A terminal of the jail's own in place of some streams. */
 	readonly terminal?: TerminalRequest;
+	/** Called for each thing that the network gateway saw or refused, as it happens. */
+	readonly onNetworkEvent?: (event: NetworkEvent) => void;
 	/** Called for each distinct refusal, as it happens. */
 	readonly onDenial?: (denial: Denial) => void;
 }
@@ -51,7 +55,11 @@ export interface Running {
 	signal(number: number): void;
 	resize(rows: number, columns: number): void;
 	cancel(): void;
+	/** The runtime that carries it out, and why where it is not the policy's first. */
+	readonly choice: Choice;
 }
+
+const RUNLC: Choice = { runtime: "runlc" };
 
 type Cause = RawEnd["cause"];
 
@@ -66,11 +74,14 @@ const SIGKILL = 9;
 class Run implements Running {
 	readonly result: Promise<RunResult>;
 	readonly missing: readonly Missing[];
+	readonly choice: Choice;
+	readonly #session: Session;
 	readonly #prepared: Prepared;
 	readonly #process: JailProcess;
 	readonly #plan: EncodedProgram;
 	readonly #command: readonly string[];
 	readonly #denials: Denial[] = [];
+	readonly #onEvent: ((event: NetworkEvent) => void) | undefined;
 	readonly #onDenial: ((denial: Denial) => void) | undefined;
 	/** The first name that the guard refused before the program ran: what a failed launch is explained by. */
 	#refusedAtLaunch: string | undefined;
@@ -78,25 +89,32 @@ class Run implements Running {
 
 	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions, network?: JailNetwork) {
 		const { arch } = prepared.facts;
+		this.#session = at;
 		this.#prepared = prepared;
 		this.missing = prepared.missing;
 		this.#command = command;
 		this.#onDenial = options.onDenial;
-		const workload = workloadOf(prepared.spec, prepared.facts, {
-			...(options.terminal === undefined ? {} : { terminal: options.terminal }),
-			...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
-			...(prepared.wallLimitMs === undefined ? {} : { wallLimitMs: prepared.wallLimitMs }),
-			...(network === undefined ? {} : { beforeFilters: network.workloadSteps }),
-		});
+		this.#onEvent = options.onNetworkEvent;
+		this.choice = prepared.choice ?? RUNLC;
+		const { driven } = prepared;
+		const workload =
+			driven?.workload(prepared, options.terminal) ??
+			workloadOf(prepared.spec, prepared.facts, {
+				...(options.terminal === undefined ? {} : { terminal: options.terminal }),
+				...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
+				...(prepared.wallLimitMs === undefined ? {} : { wallLimitMs: prepared.wallLimitMs }),
+				...(network === undefined ? {} : { beforeFilters: network.workloadSteps }),
+			});
 		this.#plan = encodePlan(prepared.plan, arch);
 		const program = encodeWorkload(workload, this.#plan, prepared.plan, arch);
 		const budget = this.#budget(prepared.outputMaxBytes);
 		this.#process = at.zygote.launch(this.#plan);
 		const execute = () => this.#execute(program, options, budget, network);
-		this.result =
+		const result =
 			network === undefined
 				? this.#finish(execute(), workload)
 				: this.#connected(network, () => this.#finish(execute(), workload));
+		this.result = driven === undefined ? result : result.finally(() => driven.remove());
 		this.#cancelOn(options.signal);
 	}
 
@@ -132,7 +150,7 @@ class Run implements Running {
 	/** Streams that cannot be had end the jail, which waits for its program by now. */
 	#openStreams(options: RunOptions, budget: Budget | undefined): OpenStreams {
 		try {
-			return openStreams(options, budget);
+			return openStreams(options, budget, this.#prepared.driven?.passable);
 		} catch (error) {
 			this.#process.close();
 			throw error;
@@ -152,7 +170,7 @@ class Run implements Running {
 	}
 
 	signal(number: number): void {
-		this.#process.signal(number);
+		if (this.#prepared.driven?.signal(number) !== true) this.#process.signal(number);
 	}
 
 	resize(rows: number, columns: number): void {
@@ -175,6 +193,7 @@ class Run implements Running {
 
 	/** The gateway refused something. */
 	onNetworkEvent(event: NetworkEvent): void {
+		this.#onEvent?.(event);
 		if (event.kind !== "net.denied") return;
 		const allowedBy = event.wouldAllow === undefined ? {} : { allowedBy: event.wouldAllow.flag };
 		const by = event.process === undefined ? "" : `${event.process.exe ?? ""} (process ${event.process.pid}): `;
@@ -211,9 +230,11 @@ class Run implements Running {
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
-			const launch = reply.of === "jail" ? this.#prepared.plan : workload;
-			throw launchError(launch, reply.failure, this.#command, this.#refusedAtLaunch);
+			const { driven, plan } = this.#prepared;
+			const command = driven === undefined ? this.#command : [driven.runtime];
+			throw launchError(reply.of === "jail" ? plan : workload, reply.failure, command, this.#refusedAtLaunch);
 		}
+		if (end === undefined) await this.#session.sweepOwn();
 		this.#checkCleanup(end);
 		if (reply.kind === "lost") this.#checkLost(end);
 		return {
@@ -260,12 +281,14 @@ class Run implements Running {
 		);
 		const group = readUsage(Object.fromEntries(byName));
 		const exit = reply.kind === "exited" ? reply.exit : undefined;
-		const raw: RawEnd = {
+		const seen: RawEnd = {
 			...(exit === undefined ? {} : { status: exit.status }),
 			cause: this.#cause === "none" ? (exit?.cause ?? "none") : this.#cause,
 			oomKills: group.oomKills,
 			pidsRefused: group.pidsRefused,
 		};
+		const raw = this.#prepared.driven?.end(seen, group) ?? seen;
+		const { runtime, rolledBackFrom, why } = this.choice;
 		return {
 			...endOf(
 				raw,
@@ -277,7 +300,9 @@ class Run implements Running {
 			memoryPeakBytes: group.memoryPeakBytes ?? exit?.maxRssBytes ?? 0,
 			...(group.pidsPeak === undefined ? {} : { pidsPeak: group.pidsPeak }),
 			oomKills: group.oomKills,
-			runtime: "runlc",
+			runtime,
+			...(rolledBackFrom === undefined ? {} : { rolledBackFrom }),
+			...(why === undefined ? {} : { rolledBackWhy: why }),
 			missing: this.#prepared.missing,
 			denials: this.#denials,
 		};
@@ -306,7 +331,18 @@ async function startWith(pins: Pins, command: readonly string[], options: RunOpt
 	const at = session();
 	const facts = await at.facts();
 	const id = at.newGroupId();
-	const prepared = prepare(options.policy, facts, command, options.terminal !== undefined, id, pins.keep);
+	const { runtime, rollback } = options.policy.system;
+	const { choice, driver }: Chosen =
+		runtime === "runlc" && rollback === ""
+			? { choice: RUNLC }
+			: await (await import("./choose.ts")).choose(options.policy, facts, options);
+	const terminal = options.terminal !== undefined;
+	if (driver !== undefined) {
+		const { prepareDriven } = await import("./driven.ts");
+		const driven = prepareDriven(driver, options.policy, facts, command, terminal, id);
+		return new Run(at, { ...driven, choice }, command, options);
+	}
+	const prepared = { ...prepare(options.policy, facts, command, terminal, id, pins.keep), choice };
 	const { network } = options.policy.security;
 	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
 	const { JailNetwork } = await import("./network.ts");

@@ -1,6 +1,6 @@
 /** Policy, host and command → everything that a run needs, checked. */
 
-import { cgroupSteps } from "../cgroup/steps.ts";
+import { type CgroupSteps, cgroupSteps } from "../cgroup/steps.ts";
 import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
 import { type Keep, probePrograms } from "../host/programs.ts";
@@ -14,10 +14,17 @@ import type { Spec } from "../oci/types.ts";
 import { planOf } from "../plan/plan.ts";
 import type { Plan, Step } from "../plan/types.ts";
 import type { Control, Policy } from "../policy/types.ts";
+import type { Choice } from "../runtime/choose.ts";
+import type { DriverName } from "../runtime/driver.ts";
+import type { Driven } from "./driven.ts";
 
 export interface Prepared {
 	readonly spec: Spec;
 	readonly plan: Plan;
+	/** Another runtime that carries out the spec, inside the plan's jail; absent: the jail's pid 1 does. */
+	readonly driven?: Driven;
+	/** Absent: runlc, as the policy says. */
+	readonly choice?: Choice;
 	/** With the paths of the policy. */
 	readonly facts: HostFacts;
 	readonly missing: readonly Missing[];
@@ -26,9 +33,9 @@ export interface Prepared {
 	readonly outputMaxBytes?: number;
 }
 
-/** Everything of the policy that this version cannot enforce, as one error. */
-function refuseUnavailable(policy: Policy): void {
-	const all = unavailable(policy);
+/** Everything of the policy that the runtime cannot enforce in this version, as one error. */
+export function refuseUnavailable(policy: Policy, runtime: DriverName): void {
+	const all = unavailable(policy, runtime);
 	const [first] = all;
 	if (first === undefined) return;
 	throw new VmjailError(
@@ -50,7 +57,7 @@ function landlockMissing(facts: HostFacts, optional: readonly Control[]): readon
 }
 
 /** A profile or label of a module that is not switched on: an error, or what `optional` lets go. */
-function macMissing(policy: Policy, facts: HostFacts): readonly Missing[] {
+export function macMissing(policy: Policy, facts: HostFacts): readonly Missing[] {
 	return (["apparmor", "selinux"] as const).flatMap((control): readonly Missing[] => {
 		if (policy.security.mac[control] === undefined || facts.mac[control]) return [];
 		const reason = `${control === "apparmor" ? "AppArmor" : "SELinux"} is not switched on in this kernel`;
@@ -61,7 +68,7 @@ function macMissing(policy: Policy, facts: HostFacts): readonly Missing[] {
 }
 
 /** The spec without what is missing. */
-function without(spec: Spec, missing: readonly Missing[]): Spec {
+export function without(spec: Spec, missing: readonly Missing[]): Spec {
 	const { apparmorProfile, selinuxLabel, ...process } = spec.process;
 	const lacks = (control: Control) => missing.some((one) => one.control === control);
 	return {
@@ -92,12 +99,27 @@ function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
 	return resolverSteps(inJail, !inJail.startsWith("/run/"));
 }
 
+/** A plan whose jail is in a control group. */
+export function inGroup(plan: Plan, cgroup: CgroupSteps): Plan {
+	return {
+		...plan,
+		before: [...plan.before, ...cgroup.host],
+		parent: [...cgroup.parent, ...plan.parent],
+		child: [...cgroup.child, ...plan.child],
+		account: cgroup.account,
+		cleanup: cgroup.cleanup,
+		keep: [...plan.keep, ...(cgroup.cpuUsage === undefined ? [] : [cgroup.cpuUsage.slot])],
+		...(cgroup.intoCgroup === undefined ? {} : { intoCgroup: cgroup.intoCgroup }),
+		...(cgroup.cpuUsage === undefined ? {} : { cpuUsage: cgroup.cpuUsage }),
+	};
+}
+
 /**
  * The spec, the plan with its cgroup, and the limits for pid 1.
  *
  * @param id of the jail's cgroup, from newGroupId
  * @param keep see {@link probePrograms}; without it the plan cannot be carried out where a program is held to a digest
- * @throws VmjailError NOT_AVAILABLE, HOST_UNSUPPORTED, PATH_INVALID, POLICY_INVALID, USAGE: before anything was changed
+ * @throws VmjailError HOST_UNSUPPORTED, PATH_INVALID, POLICY_INVALID, USAGE: before anything was changed
  */
 export function prepare(
 	policy: Policy,
@@ -107,7 +129,6 @@ export function prepare(
 	id: string,
 	keep?: Keep,
 ): Prepared {
-	refuseUnavailable(policy);
 	const networked = policy.security.network.mode === "hostwithpolicy";
 	const { allow } = policy.security.process;
 	const facts: HostFacts = {
@@ -134,16 +155,7 @@ export function prepare(
 	return {
 		spec,
 		facts,
-		plan: {
-			...plan,
-			before: [...plan.before, ...cgroup.host],
-			parent: [...cgroup.parent, ...plan.parent],
-			account: cgroup.account,
-			cleanup: cgroup.cleanup,
-			keep: [...plan.keep, ...(cgroup.cpuUsage === undefined ? [] : [cgroup.cpuUsage.slot])],
-			...(cgroup.intoCgroup === undefined ? {} : { intoCgroup: cgroup.intoCgroup }),
-			...(cgroup.cpuUsage === undefined ? {} : { cpuUsage: cgroup.cpuUsage }),
-		},
+		plan: inGroup(plan, cgroup),
 		missing: [...cgroup.missing, ...landlockMissing(facts, optional), ...mac],
 		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),

@@ -1,6 +1,6 @@
 /** Where a workload's standard streams come from and go to. */
 
-import { closeSync, constants, createWriteStream, fstatSync, openSync, type Stats } from "node:fs";
+import { closeSync, constants, createReadStream, createWriteStream, fstatSync, openSync, type Stats } from "node:fs";
 import { Socket } from "node:net";
 import { VmjailError } from "../errors.ts";
 import { type Addon, loadAddon } from "../executor/addon.ts";
@@ -71,10 +71,27 @@ function tap(readEnd: number, budget: Budget | undefined, forwardTo: NodeJS.Writ
 	});
 	const done = new Promise<Buffer>((resolve) => {
 		socket.on("error", () => resolve(Buffer.concat(chunks)));
-		socket.on("close", () => resolve(Buffer.concat(chunks)));
+		// What was passed on has arrived when the empty write behind it has.
+		const flushed = () =>
+			forwardTo?.writable === true
+				? forwardTo.write("", () => resolve(Buffer.concat(chunks)))
+				: resolve(Buffer.concat(chunks));
+		socket.on("close", flushed);
 	});
 	return { done };
 }
+
+/** Feeds a pipe from where a file is being read, until its end or until nobody reads any more. */
+function pump(descriptor: number, writeEnd: number): void {
+	const file = createReadStream("", { fd: descriptor, autoClose: false });
+	const socket = new Socket({ fd: writeEnd, readable: false, writable: true });
+	socket.on("error", () => file.destroy());
+	file.on("error", () => socket.destroy());
+	file.pipe(socket);
+}
+
+/** May a runtime have this descriptor itself, or is a pipe to be put in between? */
+export type Passable = (descriptor: number, stream: "stdin" | "stdout" | "stderr") => boolean;
 
 function streamOf(descriptor: number): NodeJS.WritableStream {
 	if (descriptor === 1) return process.stdout;
@@ -104,9 +121,16 @@ function checkDescriptor(stream: Input | Output | undefined, inherited: number, 
 	});
 }
 
+const STREAMS = { 1: "stdout", 2: "stderr" } as const;
+
 class Opener {
 	readonly addon: Addon = loadAddon();
 	readonly toClose: number[] = [];
+	readonly passable: Passable;
+
+	constructor(passable: Passable) {
+		this.passable = passable;
+	}
 
 	own(descriptor: number): number {
 		this.toClose.push(descriptor);
@@ -119,10 +143,17 @@ class Opener {
 
 	input(input: Input): number {
 		if (input === "ignore") return this.null();
-		if (input === "inherit") return 0;
-		if (typeof input === "number") return input;
+		if (input === "inherit") return this.#inputFrom(0);
+		if (typeof input === "number") return this.#inputFrom(input);
 		const { content } = input;
 		return this.own(this.addon.memfd(typeof content === "string" ? Buffer.from(content) : content));
+	}
+
+	#inputFrom(descriptor: number): number {
+		if (this.passable(descriptor, "stdin")) return descriptor;
+		const [readEnd, writeEnd] = this.addon.pipe();
+		pump(descriptor, writeEnd);
+		return this.own(readEnd);
 	}
 
 	/** Through vmjail where it is collected or counted, else straight to its destination. */
@@ -133,7 +164,9 @@ class Opener {
 	): { readonly descriptor: number; readonly tap?: Tap } {
 		if (output === "ignore") return { descriptor: this.null() };
 		const destination = output === "inherit" ? number : output;
-		if (destination !== "collect" && budget === undefined) return { descriptor: destination };
+		if (destination !== "collect" && budget === undefined && this.passable(destination, STREAMS[number])) {
+			return { descriptor: destination };
+		}
 		const [readEnd, writeEnd] = this.addon.pipe();
 		return {
 			descriptor: this.own(writeEnd),
@@ -147,11 +180,11 @@ class Opener {
  *
  * @throws VmjailError USAGE for a descriptor that is not open, or is of a kind that no program in a jail may have
  */
-export function openStreams(streams: Streams, budget?: Budget): OpenStreams {
+export function openStreams(streams: Streams, budget?: Budget, passable: Passable = () => true): OpenStreams {
 	checkDescriptor(streams.stdin, 0, "stdin");
 	checkDescriptor(streams.stdout ?? "inherit", 1, "stdout");
 	checkDescriptor(streams.stderr ?? "inherit", 2, "stderr");
-	const opener = new Opener();
+	const opener = new Opener(passable);
 	const stdin = opener.input(streams.stdin ?? "ignore");
 	const stdout = opener.output(streams.stdout ?? "inherit", 1, budget);
 	const stderr = opener.output(streams.stderr ?? "inherit", 2, budget);

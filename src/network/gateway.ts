@@ -168,6 +168,7 @@ export class Gateway {
 }
 
 async function listen(server: Server, fd: number): Promise<void> {
-	server.listen({ fd, backlog: 4096 });
+	// The second argument: for a descriptor, `backlog` among the options goes unheard, and 511 would be too few for a burst.
+	server.listen({ fd }, 4096);
 	await once(server, "listening");
 }

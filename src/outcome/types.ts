@@ -25,6 +25,8 @@ export interface Usage {
 	readonly oomKills: number;
 	readonly runtime: string;
 	readonly rolledBackFrom?: string;
+	/** Half a sentence: why the policy's first runtime did not run it. */
+	readonly rolledBackWhy?: string;
 	/** Controls that the policy asked for, this host lacks, and `system.optional` let go. */
 	readonly missing: readonly Missing[];
 	readonly denials: readonly Denial[];

@@ -130,7 +130,7 @@ export function makeFileSystem(type: string, options: Pick<MountOptions, "attrib
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
 /** Empty files cost no bytes of a tmpfs, yet the kernel's memory: a sized one gets an inode for each 2 KiB, and 1024 at least. */
-export function withInodes(data: string): string {
+function withInodes(data: string): string {
 	const size = /(?:^|,)size=(\d+)([kmg]?)(?:,|$)/i.exec(data);
 	if (size === null || /(?:^|,)nr_inodes=/.test(data)) return data;
 	const bytes = Number(size[1]) * (UNITS[(size[2] ?? "").toLowerCase()] ?? 1);

@@ -1,27 +1,10 @@
-/** What every runtime is driven through: a spec and three descriptors in, a handle on the running program out. */
+/** What every runtime is driven through: a spec in; a command to start, and how to read its end, out. */
 
+import type { VmjailError } from "../errors.ts";
 import type { Spec } from "../oci/types.ts";
+import type { Job } from "./supervise/types.ts";
 
 export type DriverName = "runlc" | "runsc" | "runc" | "crun";
-
-/** Descriptors of this process that become the program's 0, 1 and 2. They stay the caller's to close. */
-export interface Stdio {
-	readonly stdin: number;
-	readonly stdout: number;
-	readonly stderr: number;
-}
-
-/** The control group that the whole runtime, with everything it starts, is put into before it runs. */
-export interface CgroupHook {
-	/** Moves a process that has not started anything yet. Rejects where the kernel refuses. */
-	attach(pid: number): void | Promise<void>;
-}
-
-export interface StartOptions {
-	readonly cgroup?: CgroupHook;
-	/** Folder for the runtime's own diagnostics; kept. Default: none are written. */
-	readonly debugLog?: string;
-}
 
 /**
  * How the program ended, as the kernel counts it: the signal's number, or the exit status. A limit, a denial or a
@@ -31,32 +14,52 @@ export type RawExit =
 	| { readonly kind: "exited"; readonly exitCode: number }
 	| { readonly kind: "signaled"; readonly signal: number };
 
-export interface Handle {
-	/** Of the outermost process of the runtime: killing it ends the jail. */
-	readonly pid: number;
+/** One run of a runtime. Everything that it reads lies in a folder of its own, until {@link DrivenRun.remove}. */
+export interface DrivenRun {
+	/** To be started in a jail of the executor's: see `supervise/plan.ts`. */
+	readonly job: Job;
 
 	/**
-	 * Resolves when the program has ended and the runtime has left the process table. May be called more than once.
+	 * How the program ended, by what the runtime left behind.
 	 *
-	 * @throws VmjailError COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE or LAUNCH_FAILED where the program never ran.
+	 * @param status of the runtime's own process, as wait(2) gives it; absent where it was killed with its surroundings
+	 * @returns an error, COMMAND_NOT_FOUND, COMMAND_NOT_EXECUTABLE or LAUNCH_FAILED, where the program never ran
 	 */
-	wait(): Promise<RawExit>;
+	end(status: number | undefined): RawExit | VmjailError;
 
-	/** Sends a signal to the program; 9 ends the whole jail. Does nothing once the program has ended. */
-	kill(signal: number): void;
+	/**
+	 * Sends a signal to the program.
+	 *
+	 * @returns false where the runtime passes on what its own process gets: the signal is to be sent to that
+	 */
+	signal(number: number): boolean;
 
-	/** Ends the jail if it still runs, waits for it, and removes every file of it. May be called more than once. */
-	close(): Promise<void>;
+	/** When nothing of it runs any more: removes what it has on disk. May be called more than once. */
+	remove(): Promise<void>;
 }
 
 export interface Driver {
-	readonly name: DriverName;
+	readonly name: Exclude<DriverName, "runlc">;
+
+	/** Tasks that the runtime needs for itself, beyond those of the program: the limit of processes is raised by them. */
+	readonly ownTasks: number;
 
 	/**
-	 * Starts the spec's program.
+	 * Gets a run ready. Nothing is started.
 	 *
 	 * @throws VmjailError HOST_UNSUPPORTED for a control of the spec that this runtime cannot enforce, PATH_INVALID for a
-	 *   mount that has no place to go, LAUNCH_FAILED where the runtime does not start.
+	 *   mount that has no place to go.
 	 */
-	start(spec: Spec, stdio: Stdio, options?: StartOptions): Promise<Handle>;
+	prepare(spec: Spec): DrivenRun;
+}
+
+/** A wait status (wait(2)) → how the process ended. */
+export function exitOfWait(status: number): RawExit {
+	const signal = status & 0x7f;
+	return signal === 0 ? { kind: "exited", exitCode: (status >> 8) & 0xff } : { kind: "signaled", signal };
+}
+
+/** The other way round. */
+export function waitOfExit(exit: RawExit): number {
+	return exit.kind === "exited" ? exit.exitCode << 8 : exit.signal;
 }

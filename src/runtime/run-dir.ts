@@ -9,6 +9,7 @@ import {
 	readdirSync,
 	readFileSync,
 	readlinkSync,
+	realpathSync,
 	rmSync,
 	writeFileSync,
 } from "node:fs";
@@ -27,19 +28,18 @@ export interface RunDir {
 	readonly emptyFile: string;
 	/** Folder for what the runtime has to say about itself. */
 	readonly logs: string;
-	/** Where a supervisor writes why it failed; may not exist. */
-	readonly report: string;
 	remove(): void;
 }
 
 const PREFIX = "vmjail-run-";
 
 /**
- * Makes the folder below `parent` (default: the folder for temporary files). Others may pass through it to the root, which
+ * Makes the folder below `folder` (default: the folder for temporary files). Others may pass through it to the root, which
  * is empty outside of the jail's mount namespace; the rest is the caller's alone. First removes those of processes
  * that were killed before they could.
  */
-export function makeRunDir(parent: string = tmpdir()): RunDir {
+export function makeRunDir(folder: string = tmpdir()): RunDir {
+	const parent = realpathSync(folder);
 	const namespace = pidNamespace();
 	sweep(parent, namespace);
 	const path = mkdtempSync(join(parent, `${PREFIX}${namespace}-${process.pid}-${startTime(process.pid) ?? 0}-`));
@@ -51,7 +51,6 @@ export function makeRunDir(parent: string = tmpdir()): RunDir {
 		root: join(path, "root"),
 		emptyFile: join(path, "empty"),
 		logs: join(path, "logs"),
-		report: join(path, "logs", "report"),
 		remove: () => rmSync(path, { recursive: true, force: true }),
 	};
 	try {

@@ -24,9 +24,25 @@ function whyNot(): string | undefined {
 	return undefined;
 }
 
-/** A shell that waits for a line on its standard input and then becomes the script. */
-function waitingShell(script: string): ChildProcess {
-	return spawn("/bin/sh", ["-c", `read go; ${script}`], { stdio: ["pipe", "ignore", "ignore"] });
+/**
+ * A shell that carries out the child's section (a "0" into each open `tasks`), says so, waits for a line on its standard
+ * input and then becomes the script.
+ */
+async function waitingShell(script: string, tasks: readonly number[]): Promise<ChildProcess> {
+	const attach = tasks.map((_, i) => `echo 0 >&${3 + i}; exec ${3 + i}>&-`).join("; ");
+	const stdio = ["pipe", "pipe", "ignore", ...tasks] as const;
+	const child = spawn("/bin/sh", ["-ec", `${attach}; echo in; read go; exec >/dev/null; set +e; ${script}`], {
+		stdio: [...stdio],
+	});
+	if (child.stdout !== null) await once(child.stdout, "data");
+	return child;
+}
+
+/** The descriptors that the child's steps write "0" to, in their order. */
+function tasksOf(steps: CgroupSteps, machine: Machine): readonly number[] {
+	return steps.child.map(({ args: [arg] }) =>
+		typeof arg === "object" && "slot" in arg ? (machine.slots.get(arg.slot) ?? -1) : -1,
+	);
 }
 
 describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () => {
@@ -36,19 +52,18 @@ describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () =
 		for (const one of undo.splice(0).reverse()) one();
 	});
 
-	function prepared(
+	async function prepared(
 		resources: Resources,
 		script: string,
-	): { steps: CgroupSteps; machine: Machine; child: ChildProcess; id: string } {
+	): Promise<{ steps: CgroupSteps; machine: Machine; child: ChildProcess; id: string }> {
 		const id = newGroupId(ownGroupOwner());
 		const steps = cgroupSteps({ resources, facts, optional: [], id, privileged: true });
-		const child = waitingShell(script);
-		const machine: Machine = { slots: new Map(), reports: {}, pid: child.pid ?? 0 };
+		const machine: Machine = { slots: new Map(), reports: {}, pid: 0 };
 		undo.push(() => closeAll(machine));
 		undo.push(() => run(steps.cleanup, machine));
-		undo.push(() => child.kill("SIGKILL"));
 		run(steps.host, machine);
-		run(steps.parent, machine);
+		const child = await waitingShell(script, tasksOf(steps, machine));
+		undo.push(() => child.kill("SIGKILL"));
 		return { steps, machine, child, id };
 	}
 
@@ -58,7 +73,7 @@ describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () =
 	};
 
 	/** Waits for the end, then accounts and removes. */
-	async function ended(jail: ReturnType<typeof prepared>): Promise<ReturnType<typeof readUsage>> {
+	async function ended(jail: Awaited<ReturnType<typeof prepared>>): Promise<ReturnType<typeof readUsage>> {
 		const { child, steps, machine, id } = jail;
 		const exit = once(child, "exit");
 		child.stdin?.end("go\n");
@@ -71,7 +86,7 @@ describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () =
 	}
 
 	it("writes every limit, and the process is in every group", async () => {
-		const jail = prepared(
+		const jail = await prepared(
 			{
 				memory: { limit: 64 * MIB, swap: 80 * MIB },
 				cpu: { quota: 50_000, period: 200_000, cpus: "0" },
@@ -92,7 +107,7 @@ describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () =
 	});
 
 	it("counts the time used, at the end and while the program runs", async () => {
-		const jail = prepared({}, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
+		const jail = await prepared({}, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
 		expect(jail.steps.cpuUsage).toEqual({ slot: "cgroup.cpu", format: "nanoseconds" });
 		const usage = await ended(jail);
 		expect(usage.cpuTotalMs).toBeGreaterThan(1);
@@ -102,25 +117,28 @@ describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () =
 
 	it("tells a kill for want of memory from another one", async () => {
 		const hog = "exec dd if=/dev/zero of=/dev/null bs=200M count=1";
-		const usage = await ended(prepared({ memory: { limit: 16 * MIB, swap: 16 * MIB } }, hog));
+		const usage = await ended(await prepared({ memory: { limit: 16 * MIB, swap: 16 * MIB } }, hog));
 		expect(usage.oomKills).toBeGreaterThan(0);
 		expect(usage.memoryPeakBytes).toBeLessThanOrEqual(16 * MIB);
-		const killed = await ended(prepared({ memory: { limit: 16 * MIB, swap: 16 * MIB } }, "kill -KILL $$"));
+		const killed = await ended(await prepared({ memory: { limit: 16 * MIB, swap: 16 * MIB } }, "kill -KILL $$"));
 		expect(killed.oomKills).toBe(0);
 	});
 
 	it("counts the forks that the limit refused, and none without a limit", async () => {
 		const forks = "(sleep 0.1 & sleep 0.1 & sleep 0.1 & sleep 0.1 & wait)";
-		const limited = await ended(prepared({ pids: { limit: 3 } }, forks));
+		const limited = await ended(await prepared({ pids: { limit: 3 } }, forks));
 		expect(limited.pidsRefused).toBeGreaterThan(0);
-		const free = await ended(prepared({}, forks));
+		const free = await ended(await prepared({}, forks));
 		expect(free.pidsRefused).toBe(0);
 	});
 
 	it("throttles whole block devices", async () => {
 		const devices = facts.blockDevices.map(({ major, minor }) => ({ major, minor, rate: 50 * MIB }));
 		expect(devices.length).toBeGreaterThan(0);
-		const jail = prepared({ blockIO: { throttleReadBpsDevice: devices, throttleWriteBpsDevice: devices } }, "true");
+		const jail = await prepared(
+			{ blockIO: { throttleReadBpsDevice: devices, throttleWriteBpsDevice: devices } },
+			"true",
+		);
 		const lines = devices.map(({ major, minor, rate }) => `${major}:${minor} ${rate}`).join("\n");
 		expect(fileOf("blkio", jail.id, "blkio.throttle.read_bps_device")).toBe(lines);
 		expect(fileOf("blkio", jail.id, "blkio.throttle.write_bps_device")).toBe(lines);
@@ -130,10 +148,10 @@ describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () =
 	it("says which step failed", () => {
 		const id = newGroupId(ownGroupOwner());
 		const steps = cgroupSteps({ resources: { pids: { limit: 5 } }, facts, optional: [], id, privileged: true });
-		const machine: Machine = { slots: new Map(), reports: {}, pid: 2 ** 22 + 1 };
+		const machine: Machine = { slots: new Map(), reports: {}, pid: 0 };
 		undo.push(() => closeAll(machine));
 		run(steps.host, machine);
-		expect(() => run(steps.parent, machine)).toThrow(/^attach the jail to .*vmjail-.*: ESRCH/);
+		expect(() => run(steps.host, machine)).toThrow(/^make the group .*vmjail-.*: EEXIST/);
 		run(steps.cleanup, machine);
 	});
 

@@ -40,8 +40,8 @@ const lines = (steps: readonly Step[]): readonly string[] =>
 			.join(" "),
 	);
 
-function golden({ host, parent, account, cleanup, ...rest }: CgroupSteps): string {
-	const sections = Object.entries({ host, parent, account, cleanup });
+function golden({ host, parent, child, account, cleanup, ...rest }: CgroupSteps): string {
+	const sections = Object.entries({ host, parent, child, account, cleanup });
 	const text = sections.map(([name, steps]) => [`${name}:`, ...lines(steps)].join("\n  "));
 	return `${[...text, `rest: ${JSON.stringify(rest)}`].join("\n")}\n`;
 }
@@ -119,6 +119,14 @@ describe("limits", () => {
 		expect(steps.cleanup).toHaveLength(1);
 	});
 
+	it("enters v1 groups by its own hand, through files that the host opened", () => {
+		const { host, parent, child } = cgroupSteps(request(v1Host(), { pids: { limit: 5 } }));
+		const opened = host.filter(({ label }) => label.startsWith("open tasks of")).map(({ save }) => `[${save}]`);
+		expect(parent).toEqual([]);
+		expect(child.map(({ args }) => args.map(shown))).toEqual(opened.map((slot) => [slot, '"0"', "1"]));
+		expect(opened.length).toBeGreaterThan(0);
+	});
+
 	it("is born in its v2 group when that limits, and attached when that only counts", () => {
 		const limited = cgroupSteps(request(systemdRoot, { pids: { limit: 5 } }));
 		expect([limited.intoCgroup, limited.parent]).toEqual(["cgroup.v2", []]);
@@ -131,7 +139,7 @@ describe("limits", () => {
 describe("what the host lacks", () => {
 	it("makes no group and no error where nothing is asked for", () => {
 		const steps = cgroupSteps(request(userSession, {}));
-		expect(steps).toEqual({ host: [], parent: [], account: [], cleanup: [], missing: [] });
+		expect(steps).toEqual({ host: [], parent: [], child: [], account: [], cleanup: [], missing: [] });
 	});
 
 	it("names control, reason and remedy", () => {

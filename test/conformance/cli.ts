@@ -8,13 +8,17 @@ import { openTerminal } from "./terminal.ts";
 
 const vmjail = join(import.meta.dirname, "../../vmjail");
 
-/** The command line itself behind the suite's interface; `runtime` is written into each policy. */
-export function cliUnderTest(kind: RuntimeUnderTest["kind"], gives: readonly Need[]): RuntimeUnderTest {
+/** The command line behind the suite's interface; `runtime` is written into each policy, `flags` are vmjail's own. */
+export function cliUnderTest(
+	kind: RuntimeUnderTest["kind"],
+	gives: readonly Need[],
+	{ name = kind, flags = [] }: { readonly name?: string; readonly flags?: readonly string[] } = {},
+): RuntimeUnderTest {
 	return {
-		name: `vmjail with ${kind}`,
+		name,
 		kind,
 		gives: new Set(gives),
-		run: (policy, argv, options = {}) => run(withRuntime(policy, kind), argv, options),
+		run: (policy, argv, options = {}) => run(withRuntime(policy, kind), argv, options, flags),
 	};
 }
 
@@ -22,11 +26,16 @@ function withRuntime(policy: PolicyJson, runtime: string): PolicyJson {
 	return { ...policy, system: { ...(policy["system"] as object | undefined), runtime } };
 }
 
-async function run(policy: PolicyJson, argv: readonly string[], options: RunOptions): Promise<RunResult> {
+async function run(
+	policy: PolicyJson,
+	argv: readonly string[],
+	options: RunOptions,
+	flags: readonly string[],
+): Promise<RunResult> {
 	const folder = mkdtempSync(join(tmpdir(), "vmjail-streams-"));
 	const files = { policy: join(folder, "policy.json"), result: join(folder, "result.json") };
 	writeFileSync(files.policy, JSON.stringify(policy));
-	const args = ["--quiet", "--config", files.policy, "--result", files.result, "--", ...argv];
+	const args = [...flags, "--quiet", "--config", files.policy, "--result", files.result, "--", ...argv];
 	try {
 		const ended = await (options.terminal === true ? inTerminal(args, options) : withPipes(args, options));
 		return { ...ended, ...readResult(files.result) };
@@ -36,11 +45,18 @@ async function run(policy: PolicyJson, argv: readonly string[], options: RunOpti
 }
 
 /** Nothing where vmjail itself was killed, or refused its command line. */
-function readResult(file: string): Pick<RunResult, "error" | "ended"> {
+function readResult(file: string): Pick<RunResult, "error" | "ended" | "limit" | "memoryPeakBytes"> {
 	if (!existsSync(file)) return {};
-	const { kind, code } = JSON.parse(readFileSync(file, "utf8")) as { readonly kind: string; readonly code?: string };
+	const { kind, code, limit, memoryPeakBytes } = JSON.parse(readFileSync(file, "utf8")) as {
+		readonly kind: string;
+		readonly code?: string;
+		readonly limit?: string;
+		readonly memoryPeakBytes?: number;
+	};
 	if (code !== undefined) return { error: code };
-	return kind === "exited" || kind === "signaled" ? { ended: kind } : {};
+	const measured = memoryPeakBytes === undefined ? {} : { memoryPeakBytes };
+	if (limit !== undefined) return { limit, ...measured };
+	return { ...measured, ...(kind === "exited" || kind === "signaled" ? { ended: kind } : {}) };
 }
 
 /** vmjail needs a PATH to find node; what the jail passes on is the policy's choice. */

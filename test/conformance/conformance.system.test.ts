@@ -2,26 +2,18 @@ import { describe, expect, it } from "vitest";
 import { requireOr } from "../helpers/requirement.ts";
 import { exits } from "./cases/exits.ts";
 import { files } from "./cases/files.ts";
+import { limits } from "./cases/limits.ts";
 import { processes } from "./cases/processes.ts";
-import { cliUnderTest } from "./cli.ts";
-import { ociRuntimes, runscRuntimes } from "./runtimes.ts";
+import { ociRuntimes, runlc, runscRuntimes } from "./runtimes.ts";
 import { withScratch } from "./scratch.ts";
 
 const runsc = await runscRuntimes();
 const oci = ociRuntimes();
-const runlc = cliUnderTest("runlc", [
-	"exact-status",
-	"kills-itself",
-	"erofs-first",
-	"terminal",
-	"terminal-size",
-	"limits",
-]);
 
 requireOr(runsc.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh");
 requireOr(oci.length > 0 ? undefined : "neither crun nor runc is installed: apt-get install crun runc");
 
-const groups = { exits, files, processes };
+const groups = { exits, files, processes, limits };
 
 describe.each([runlc, ...runsc, ...oci].map((runtime) => [runtime.name, runtime] as const))("%s", (_, runtime) => {
 	describe.each(Object.entries(groups))("%s", (_group, cases) => {

@@ -21,8 +21,11 @@ export interface RunResult {
 	readonly stderr: string;
 	/** The code of the VmjailError, where the program did not run. */
 	readonly error?: string;
-	/** How the program ended, where the runtime tells. */
+	/** How the program ended, where it was not a limit. */
 	readonly ended?: "exited" | "signaled";
+	/** The limit that ended it. */
+	readonly limit?: string;
+	readonly memoryPeakBytes?: number;
 }
 
 export interface RuntimeUnderTest {
@@ -35,14 +38,23 @@ export interface RuntimeUnderTest {
 
 /**
  * What not every runtime gives, and what docs/runsc.md says about those that do not:
- * "limits": control groups hold what the policy says (a driver alone makes none);
+ * "limits": control groups hold what the policy says;
+ * "log-refused": the kernel's log cannot be read (gVisor shows one of its own: "own-log");
  * "exact-status": a program that exits with 137 is told from one that was killed;
  * "kills-itself": a signal that the program sends itself ends it (under runc and crun it is the init of its pid
  * namespace, and the kernel drops the signal);
  * "erofs-first": a read-only place answers "read-only" even to a user whom its permissions refuse as well;
  * "terminal", "terminal-size".
  */
-export type Need = "limits" | "exact-status" | "kills-itself" | "erofs-first" | "terminal" | "terminal-size";
+export type Need =
+	| "log-refused"
+	| "own-log"
+	| "limits"
+	| "exact-status"
+	| "kills-itself"
+	| "erofs-first"
+	| "terminal"
+	| "terminal-size";
 
 /** Folders and files on the host that a case is about; removed at its end. */
 export interface Scratch {

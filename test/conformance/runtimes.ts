@@ -1,12 +1,14 @@
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { probeHost } from "../../src/host/probe.ts";
-import { ociCliDriver } from "../../src/runtime/oci-cli/driver.ts";
-import { runscDriver } from "../../src/runtime/runsc/driver.ts";
 import { findRunsc, type Runsc } from "../../src/runtime/runsc/find.ts";
-import { driverUnderTest, exists } from "./drivers.ts";
+import { cliUnderTest } from "./cli.ts";
 import type { RuntimeUnderTest } from "./runtime.ts";
 
 const checkout = join(import.meta.dirname, "../..");
+
+function exists(path: string): boolean {
+	return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
 
 /** The builds of gVisor to test with: VMJAIL_RUNSC alone where it is set, else those that scripts/get-runsc.sh fetched. */
 export function runscBuilds(): Promise<readonly Runsc[]> {
@@ -16,27 +18,29 @@ export function runscBuilds(): Promise<readonly Runsc[]> {
 	return Promise.all(paths.map((runsc) => findRunsc({ runsc, env: process.env })));
 }
 
+export const runlc = cliUnderTest("runlc", [
+	"exact-status",
+	"kills-itself",
+	"erofs-first",
+	"terminal",
+	"terminal-size",
+	"limits",
+	"log-refused",
+]);
+
 export async function runscRuntimes(): Promise<readonly RuntimeUnderTest[]> {
-	const { caller } = probeHost();
 	const builds = await runscBuilds();
-	return builds.map((runsc) => {
-		const driver = runscDriver({ runsc, accel: "systrap", caller });
-		return driverUnderTest(`runsc ${runsc.abilities.version}`, driver, [
-			"exact-status",
-			"kills-itself",
-			"terminal",
-			"terminal-size",
-		]);
-	});
+	const gives = ["exact-status", "kills-itself", "terminal", "terminal-size", "limits", "own-log"] as const;
+	return builds.map(({ path, abilities }) =>
+		cliUnderTest("runsc", gives, { name: `runsc ${abilities.version}`, flags: ["--runsc", path] }),
+	);
 }
 
 export function ociRuntimes(): readonly RuntimeUnderTest[] {
-	const { caller } = probeHost();
 	const folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 	return (["crun", "runc"] as const).flatMap((runtime) => {
-		const path = folders.map((folder) => join(folder, runtime)).find(exists);
-		if (path === undefined) return [];
+		if (!folders.some((folder) => exists(join(folder, runtime)))) return [];
 		const size = runtime === "runc" ? (["terminal-size"] as const) : [];
-		return [driverUnderTest(runtime, ociCliDriver({ runtime, path, caller }), ["terminal", "erofs-first", ...size])];
+		return [cliUnderTest(runtime, ["terminal", "erofs-first", "limits", "log-refused", ...size])];
 	});
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, openSync } from "node:fs";
-import type { Streams } from "./drivers.ts";
 
 /** Holds the master side: says the name of the slave, then copies what is written there; types its input when told. */
 const HOLDER = `
@@ -21,6 +20,12 @@ while True:
     os.write(1, data)
 `;
 
+export interface Streams {
+	readonly stdio: { readonly stdin: number; readonly stdout: number; readonly stderr: number };
+	finish(): Promise<{ readonly stdout: string; readonly stderr: string }>;
+	close(): void;
+}
+
 /** A terminal of 24 rows and 80 columns. What is to be typed is typed when the program has written its first line. */
 export async function openTerminal(typed = ""): Promise<Streams> {
 	const holder = spawn("python3", ["-c", HOLDER], { stdio: ["pipe", "pipe", "inherit"] });
@@ -37,7 +42,6 @@ export async function openTerminal(typed = ""): Promise<Streams> {
 	});
 	return {
 		stdio: { stdin: slave, stdout: slave, stderr: slave },
-		output,
 		async finish() {
 			closeSync(slave);
 			holder.stdin.end();

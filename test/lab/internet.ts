@@ -12,7 +12,7 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { decode, encode, type Packet } from "dns-packet";
 import type { LabEvent } from "./events.ts";
-import { address, answerOf, host, otherResolver, resolver } from "./zone.ts";
+import { address, answerOf, host, resolver } from "./zone.ts";
 
 const [role = "internet", folder = "."] = process.argv.slice(2);
 
@@ -90,7 +90,7 @@ function listening(server: Server, port: number, at: string): Promise<void> {
 		const { localAddress, localPort, remoteAddress } = socket;
 		say({ kind: "connection", address: plain(localAddress), port: localPort ?? 0, peer: plain(remoteAddress) });
 	});
-	return new Promise((resolve) => server.listen({ port, host: at, ipv6Only: true }, resolve));
+	return new Promise((resolve) => server.listen({ port, host: at, ipv6Only: true, backlog: 4096 }, resolve));
 }
 
 function plain(text: string | undefined): string {
@@ -179,7 +179,7 @@ function wholeInternet(): Promise<unknown>[] {
 	return [
 		...web,
 		...serveDns(resolver),
-		...serveDns(otherResolver),
+		...serveDns(address.eight),
 		listening(banner, 22, address.ssh),
 		listening(counter, 9, address.ssh),
 		udpService(7, address.udp, (message) => message),

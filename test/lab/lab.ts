@@ -63,7 +63,10 @@ export class Lab implements AsyncDisposable {
 			options.uid === undefined
 				? []
 				: ["--reuid", `${options.uid}`, "--regid", `${options.uid}`, "--clear-groups", "--no-new-privs"];
-		return await run([...this.#enterHost(user), ...command], { ...options, env: { ...this.env, ...options.env } });
+		return await run([...this.#enterHost(user, options.cwd), ...command], {
+			...options,
+			env: { ...this.env, ...options.env },
+		});
 	}
 
 	/** Like `hostExec`, for a program that goes on running; killed with the lab. */
@@ -167,9 +170,13 @@ export class Lab implements AsyncDisposable {
 		});
 	}
 
-	/** What runs there ends with this process. */
-	#enterHost(user: readonly string[] = []): readonly string[] {
-		return ["nsenter", "-t", `${this.#hostPid}`, "-n", "-m", "setpriv", "--pdeathsig", "KILL", ...user, "--"];
+	/** What runs there ends with this process, and with it all that it has started: it has a namespace of processes of its own. */
+	#enterHost(user: readonly string[] = [], cwd = process.cwd()): readonly string[] {
+		const enter = ["nsenter", "-t", `${this.#hostPid}`, "-n", "-m"];
+		const dieWithParent = ["setpriv", "--pdeathsig", "KILL"];
+		const pidNamespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", `--wd=${cwd}`];
+		// Again at the end: a change of the user id clears the signal.
+		return [...enter, ...dieWithParent, ...pidNamespace, ...dieWithParent, ...user, "--"];
 	}
 
 	#keep(child: ChildProcess): ChildProcess {

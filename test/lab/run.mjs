@@ -1,11 +1,8 @@
-/** Bundles `main.ts` (Node 20 reads no TypeScript) and runs it. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** Bundles `main.ts` (Node 20 reads no TypeScript) and runs it, without a file in between. */
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
-/** The bundle lies elsewhere and bundles in its turn: esbuild is named by its place. */
+/** esbuild is named by its place: the bundle has none. */
 const esbuildStays = {
 	name: "esbuild-stays",
 	setup({ onResolve }) {
@@ -13,24 +10,15 @@ const esbuildStays = {
 	},
 };
 
-const folder = mkdtempSync(join(tmpdir(), `vmjlab-${process.pid}-main-`));
-try {
-	const outfile = join(folder, "main.mjs");
-	await build({
-		entryPoints: [join(import.meta.dirname, "main.ts")],
-		outfile,
-		bundle: true,
-		platform: "node",
-		format: "esm",
-		target: "node20",
-		plugins: [esbuildStays],
-		define: { "import.meta.dirname": JSON.stringify(import.meta.dirname) },
-		banner: {
-			js: `import { createRequire } from "node:module"; const require = createRequire(${JSON.stringify(import.meta.url)});`,
-		},
-		logLevel: "error",
-	});
-	await import(pathToFileURL(outfile).href);
-} finally {
-	rmSync(folder, { recursive: true, force: true });
-}
+const { outputFiles } = await build({
+	entryPoints: [join(import.meta.dirname, "main.ts")],
+	write: false,
+	bundle: true,
+	platform: "node",
+	format: "esm",
+	target: "node20",
+	plugins: [esbuildStays],
+	define: { "import.meta.dirname": JSON.stringify(import.meta.dirname) },
+	logLevel: "error",
+});
+await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);

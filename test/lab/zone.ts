@@ -9,7 +9,7 @@ export const router = { v4: "45.33.32.1", v6: "2600:3c00::1" };
 
 export const resolver = "9.9.9.10";
 /** A second DNS server, for programs that bring their own. */
-export const otherResolver = "8.8.8.8";
+const otherResolver = "8.8.8.8";
 
 export const address = {
 	npm: "72.167.71.164",
@@ -74,7 +74,9 @@ export const zone: Readonly<Record<string, Entry>> = {
 	"time.test": { A: [address.udp] },
 	"ssh.test": { A: [address.ssh] },
 	"evil.test": { A: [address.eight] },
-	"many.test": { A: Array.from({ length: 60 }, (_, i) => `104.17.0.${i + 1}`) },
+	"a-name-so-long-that-sixteen-of-its-addresses-need-more-than-512.test": {
+		A: Array.from({ length: 60 }, (_, i) => `104.17.0.${i + 1}`),
+	},
 };
 
 /** Every address that the Internet answers on (all but the black hole and the host's own). */

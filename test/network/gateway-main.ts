@@ -1,19 +1,26 @@
 /** The gateway's process in the harness. Descriptors 9 and up as netjail.c says. Argument: the folder with policy.json. */
 
-import { appendFileSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { createRequire as createAddonRequire } from "node:module";
 import { join } from "node:path";
+import type { Addon } from "../../src/executor/addon.ts";
+import type { NetworkEvent } from "../../src/network/events.ts";
 import { Gateway } from "../../src/network/gateway.ts";
 import { compileRules, needsUdp } from "../../src/network/rules.ts";
-import type { DatagramIo } from "../../src/network/udp/port.ts";
 import { policyOf, type RuleTexts } from "./policy.ts";
 
 const folder = process.argv[2] ?? ".";
-const { texts, limits, addon } = JSON.parse(readFileSync(join(folder, "policy.json"), "utf8")) as {
+const {
+	texts,
+	limits,
+	addon: addonPath,
+} = JSON.parse(readFileSync(join(folder, "policy.json"), "utf8")) as {
 	readonly texts: RuleTexts;
 	readonly limits: { readonly bytesPerSecond?: number };
 	readonly addon: string;
 };
+const addon = createAddonRequire(import.meta.url)(addonPath) as Addon;
+const events: NetworkEvent[] = [];
 const rules = compileRules(policyOf(texts));
 const udp = needsUdp(rules);
 const gateway = await Gateway.start({
@@ -26,12 +33,13 @@ const gateway = await Gateway.start({
 		dnsTcp: 13,
 		...(udp ? { udp: { 4: { receive: 14, send: 16 }, 6: { receive: 15, send: 17 } } } : {}),
 	},
-	...(udp ? { datagrams: createAddonRequire(import.meta.url)(addon) as DatagramIo } : {}),
+	datagrams: { receive: addon.receiveDatagrams, send: addon.sendPacket, close: closeSync },
 	limits,
-	onEvent: (event) => appendFileSync(join(folder, "events"), `${JSON.stringify(event)}\n`),
+	onEvent: (event) => events.push(event),
 });
 process.on("SIGTERM", async () => {
 	await gateway.close();
+	writeFileSync(join(folder, "events"), events.map((event) => `${JSON.stringify(event)}\n`).join(""));
 	process.exit(0);
 });
 writeSync(9, "x");

@@ -1,10 +1,10 @@
 /** Jails in the lab: the product's rules and gateway, with netjail.c in the place of the executor. */
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { nativePath } from "../../src/executor/package-files.ts";
 import type { NetworkEvent } from "../../src/network/events.ts";
 import { gatewayFirewall } from "../../src/network/firewall.ts";
 import { resolvConf } from "../../src/network/layout.ts";
@@ -36,15 +36,9 @@ export class Harness {
 
 	/** Builds what the jails of this lab need, into the lab's folder. */
 	static async build(lab: Lab): Promise<Harness> {
-		const { include_dir } = createRequire(import.meta.url)("node-api-headers") as { include_dir: string };
 		const flags = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror"];
-		const headers = [`-I${include_dir}`, `-I${source("../../native/addon")}`];
 		execFileSync("cc", [...flags, "-o", join(lab.folder, "netjail"), source("netjail.c")], { stdio: "inherit" });
-		execFileSync(
-			"cc",
-			[...flags, "-shared", "-fPIC", ...headers, "-o", join(lab.folder, "datagrams.node"), source("proto/datagrams.c")],
-			{ stdio: "inherit" },
-		);
+		copyFileSync(nativePath("addon.node"), join(lab.folder, "addon.node")); // the checkout may be closed to ordinary users
 		await build({
 			entryPoints: [source("gateway-main.ts")],
 			outfile: join(lab.folder, "gateway.mjs"),
@@ -68,7 +62,7 @@ export class Harness {
 		const limits = bytesPerSecond === undefined ? {} : { bytesPerSecond };
 		writeFileSync(
 			join(folder, "policy.json"),
-			JSON.stringify({ texts, limits, addon: join(this.#lab.folder, "datagrams.node") }),
+			JSON.stringify({ texts, limits, addon: join(this.#lab.folder, "addon.node") }),
 		);
 		const gateway = [process.execPath, join(this.#lab.folder, "gateway.mjs"), folder];
 		const finished = await this.#lab.hostExec(

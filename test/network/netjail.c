@@ -183,6 +183,7 @@ static int jail(const char *dir, char **command, int made, int plumbed, int star
 	CHECK(write(made, "x", 1));
 	if (read(start, &byte, 1) != 1)
 		return 125;
+	CHECK(unshare(CLONE_NEWPID)); /* so that all of the command ends with it */
 	const pid_t pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, utimesSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leftovers, leftSince } from "../helpers/clean.ts";
 import { requireOr } from "../helpers/requirement.ts";
-import { CALLERS, missingCaller, PATH, Place, ROOT, VMJAIL, vmjail } from "./caller.ts";
+import { CALLERS, missingCaller, PATH, Place, VMJAIL, vmjail } from "./caller.ts";
 
 const KILLS = 50;
 const AT_ONCE = 5;

@@ -34,16 +34,16 @@ export function checkAddresses(
 }
 
 /** Why an address may not be reached although its name may; undefined: it may. */
-export function refusalOf(
+function refusalOf(
 	rules: Rules,
 	protocol: Protocol,
 	ip: Ip,
 	port: number,
 	isOwn: (ip: Ip) => boolean,
 ): DenialReason | undefined {
-	if (isOwn(ip)) return namesExactly(rules, protocol, ip, port) ? undefined : "own-address";
-	if (specialRangeOf(ip) === undefined) return undefined;
-	return ruleForAddress(rules, protocol, ip, port) === undefined ? "special-address" : undefined;
+	if (specialRangeOf(ip) !== undefined && ruleForAddress(rules, protocol, ip, port) === undefined)
+		return "special-address";
+	return isOwn(ip) && !namesExactly(rules, protocol, ip, port) ? "own-address" : undefined;
 }
 
 /** An address of the host itself is open only to a rule for that one address. */

@@ -44,7 +44,7 @@ export class HttpStream {
 
 	/** The jail's bytes, in order. */
 	push(chunk: Uint8Array): HttpStep {
-		this.#held = this.#held.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#held, chunk]);
+		this.#held = this.#held.length === 0 ? viewOf(chunk) : Buffer.concat([this.#held, chunk]);
 		const forward: Uint8Array[] = [];
 		for (;;) {
 			const problem = this.#advance(forward);
@@ -147,4 +147,8 @@ function afterLine(kind: "chunk-size" | "chunk-end" | "trailer", line: string): 
 	if (size === undefined) return undefined;
 	const bytes = Number.parseInt(size, 16);
 	return bytes === 0 ? { kind: "trailer" } : { kind: "body", left: bytes, inChunk: true };
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+	return Buffer.from(buffer, byteOffset, byteLength);
 }

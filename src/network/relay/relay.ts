@@ -1,5 +1,6 @@
 /** The TCP relay of one jail: accepted connections, whose local address is where the jail wanted to go, to the real servers. */
 
+import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import { denial, type Refusal } from "../denials.ts";
 import type { Upstream } from "../dns/upstream.ts";
@@ -38,6 +39,7 @@ export class TcpRelay {
 	constructor(context: RelayContext) {
 		this.#context = context;
 		this.#limits = { ...defaultLimits, ...context.limits };
+		setMaxListeners(0, this.#closing.signal); // one per connection on its way
 		const { bytesPerSecond } = this.#limits;
 		this.#bucket = bytesPerSecond === undefined ? undefined : new TokenBucket(bytesPerSecond);
 	}

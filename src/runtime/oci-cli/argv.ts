@@ -14,10 +14,10 @@ export interface OciArgvInput {
 	readonly id: string;
 }
 
-/** Options before the command; crun can leave control groups alone, runc makes one below its own. */
+/** Options before the command; crun can leave control groups alone, runc goes on without where it may not make any. */
 function globalOptions({ runtime, state, log }: OciArgvInput): readonly string[] {
 	const common = ["--root", state, "--log", log, "--log-format", "json"];
-	return runtime === "crun" ? [...common, "--cgroup-manager=disabled"] : common;
+	return [...common, runtime === "crun" ? "--cgroup-manager=disabled" : "--rootless=true"];
 }
 
 /** In the foreground: the exit status is the program's, or 128 and the number of the signal that ended it. */

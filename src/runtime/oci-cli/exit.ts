@@ -29,8 +29,7 @@ export function exitOfStatus(status: number): RawExit {
 }
 
 /** @param errors of {@link errorsIn}; empty where the runtime was killed before it wrote any */
-export function failureOf(runtime: OciRuntime, errors: readonly string[], report: string): VmjailError {
-	if (report.trim() !== "") return new VmjailError("LAUNCH_FAILED", `start ${runtime}: ${report.trim()}`);
+export function failureOf(runtime: OciRuntime, errors: readonly string[]): VmjailError {
 	const said = errors.at(-1) ?? "ended without saying why";
 	// runc: exec: "x": stat x: no such file…; crun: executable file `x` not found in $PATH, open executable: …
 	const name = /exec: "([^"]+)"|executable file [`']([^`']+)[`'] not found/.exec(said);

@@ -67,11 +67,3 @@ export function runArgv(input: ArgvInput): readonly string[] {
 		input.id,
 	];
 }
-
-/** `runsc kill`: to the program that the spec names, which is pid 1 in the sandbox. */
-export function killArgv(
-	{ runsc, state, rootless, id }: Pick<ArgvInput, "runsc" | "state" | "rootless" | "id">,
-	signal: number,
-): readonly string[] {
-	return [runsc.path, `--root=${state}`, ...(rootless ? ["--rootless"] : []), "kill", id, String(signal)];
-}

@@ -1,7 +1,7 @@
 /** What runsc wrote about a run → how the program ended, or why it never started. Pure. */
 
 import { VmjailError } from "../../errors.ts";
-import type { RawExit } from "../driver.ts";
+import { exitOfWait, type RawExit } from "../driver.ts";
 
 interface LogLine {
 	readonly msg: string;
@@ -34,9 +34,7 @@ export function exitOf(log: readonly LogLine[]): RawExit | undefined {
 	const last = log.findLast(({ msg }) => msg.includes("Exiting with status: "));
 	const digits = last === undefined ? undefined : /Exiting with status: (\d+)$/.exec(last.msg)?.[1];
 	if (digits === undefined) return undefined;
-	const status = Number(digits);
-	const signal = status & 0x7f;
-	return signal === 0 ? { kind: "exited", exitCode: (status >> 8) & 0xff } : { kind: "signaled", signal };
+	return exitOfWait(Number(digits));
 }
 
 /** What the debug log puts before a message: "util.go:64] FATAL ERROR: ". */
@@ -80,16 +78,9 @@ const CAUSES: readonly Cause[] = [
 /**
  * Why runsc did not run the program.
  *
- * @param report what the supervisor wrote where a step before runsc failed; empty where none did
  * @param debugLog where the caller finds everything that runsc had to say, if it asked for that
  */
-export function failureOf(log: readonly LogLine[], report: string, debugLog: string | undefined): VmjailError {
-	if (report.trim() !== "") {
-		return new VmjailError(
-			"LAUNCH_FAILED",
-			`prepare the jail's files for runsc: ${report.trim().split("\n").join("; ")}`,
-		);
-	}
+export function failureOf(log: readonly LogLine[], debugLog: string | undefined): VmjailError {
 	const errors = log
 		.filter(({ level }) => level === "error" || level === "warning")
 		.map(({ msg }) => msg.replace(PLACE, ""));

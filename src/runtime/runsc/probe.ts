@@ -1,17 +1,17 @@
 /** Does gVisor work here? Found out by running a program in it. */
 
-import { closeSync, openSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { VmjailError } from "../../errors.ts";
 import type { Spec } from "../../oci/types.ts";
 import type { Probe } from "../choose.ts";
-import type { RawExit } from "../driver.ts";
+import type { Driver, RawExit } from "../driver.ts";
 import { type RunscOptions, runscDriver } from "./driver.ts";
 import { type FindOptions, findRunsc, type Runsc, runscPath } from "./find.ts";
 import { recall, remember } from "./probe-cache.ts";
 
-export interface RunscProbeOptions extends FindOptions, Pick<RunscOptions, "accel" | "caller" | "supervisor"> {
-	/** Default: 20 seconds; a slow machine needs two. */
-	readonly timeoutMs?: number;
+export interface RunscProbeOptions extends FindOptions, Pick<RunscOptions, "accel" | "caller"> {
+	/** Carries out a run, without input and output; rejects where the program never ran. A slow machine needs two seconds. */
+	readonly tryOut: (driver: Driver, spec: Spec) => Promise<RawExit>;
 }
 
 export type RunscProbe =
@@ -42,7 +42,8 @@ export async function probeRunsc(options: RunscProbeOptions): Promise<RunscProbe
 		const known = recall(key);
 		if (known !== undefined) return { works: true, runsc: known };
 		const runsc = await findRunsc(options);
-		const exit = await run({ ...options, runsc }, options.timeoutMs ?? 20_000);
+		const driver = runscDriver({ ...options, runsc });
+		const exit = await options.tryOut(driver, probeSpec(options.caller.uid, options.caller.gid));
 		if (exit.kind === "exited" && exit.exitCode === 0) {
 			remember(key, runsc);
 			return { works: true, runsc };
@@ -53,22 +54,5 @@ export async function probeRunsc(options: RunscProbeOptions): Promise<RunscProbe
 		if (!(error instanceof VmjailError)) throw error;
 		const { message, remedy } = error;
 		return { works: false, why: message, ...(remedy === undefined ? {} : { remedy }) };
-	}
-}
-
-async function run(options: RunscOptions, timeoutMs: number): Promise<RawExit> {
-	const nothing = openSync("/dev/null", "r+");
-	let timer: NodeJS.Timeout | undefined;
-	try {
-		const handle = await runscDriver(options).start(probeSpec(options.caller.uid, options.caller.gid), {
-			stdin: nothing,
-			stdout: nothing,
-			stderr: nothing,
-		});
-		timer = setTimeout(() => handle.kill(9), timeoutMs);
-		return await handle.wait();
-	} finally {
-		clearTimeout(timer);
-		closeSync(nothing);
 	}
 }

@@ -35,12 +35,16 @@ const REFUSED: readonly SeccompRule[] = [
 	},
 ];
 
+/** The kernel log that a program reads in there is the Sentry's own, a few jokes at its start: nothing of the host's. */
+const OWN_LOG: SeccompRule = { names: ["syslog"], action: "SCMP_ACT_ALLOW" };
+
 /** include/uapi/asm-generic/errno.h */
 const ENOSYS = 38;
 
 /**
  * A profile in the words that gVisor's `--oci-seccomp` understands (five actions, no errno, native calls only, the first
- * rule that matches decides), with the calls above refused in any case. Nothing that the profile refuses becomes allowed.
+ * rule that matches decides), with the calls above refused in any case. Nothing that the profile refuses becomes allowed, but for
+ * the kernel log.
  *
  * ENOSYS becomes SCMP_ACT_TRACE, which answers ENOSYS where nobody traces: the C library falls back from clone3 to
  * clone only on that answer. SCMP_ACT_NOTIFY has nobody to ask in there, and becomes a refusal.
@@ -62,7 +66,7 @@ export function sentrySeccomp(profile: LinuxSeccomp = { defaultAction: "SCMP_ACT
 		if (last !== defaultAction) plain.set(last, [...(plain.get(last) ?? []), name]);
 	}
 	const grouped = [...plain].map(([action, names]) => ({ names, action }));
-	return { defaultAction, syscalls: [...REFUSED, ...conditional, ...grouped] };
+	return { defaultAction, syscalls: [OWN_LOG, ...REFUSED, ...conditional, ...grouped] };
 }
 
 type Action = LinuxSeccomp["defaultAction"];

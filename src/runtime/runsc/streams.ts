@@ -1,8 +1,6 @@
 /** Which descriptors may become a sandbox's standard streams. */
 
 import { fstatSync, readFileSync } from "node:fs";
-import { VmjailError } from "../../errors.ts";
-import type { Stdio } from "../driver.ts";
 
 /** What matters of an open file: proc_pid_fdinfo(5), and whether it is a regular file. */
 export interface OpenFile {
@@ -20,7 +18,7 @@ const O_APPEND = 0o2000;
  * Does the Sentry read or write this stream as the caller means it? It keeps its own position in a regular file, from 0,
  * and does not move the caller's: it would read again what was read, and write over what was written, before and after.
  */
-export function isFaithful(file: OpenFile, stream: keyof Stdio): boolean {
+export function isFaithful(file: OpenFile, stream: "stdin" | "stdout" | "stderr"): boolean {
 	if (!file.regular) return true;
 	return stream === "stdin" ? file.position === 0 : file.append;
 }
@@ -33,21 +31,4 @@ export function openFile(descriptor: number): OpenFile {
 		position: Number(field("pos")),
 		append: (Number.parseInt(field("flags"), 8) & O_APPEND) !== 0,
 	};
-}
-
-/** @throws VmjailError LAUNCH_FAILED for a stream that the Sentry would get wrong: put a pipe in between. */
-export function requireFaithful(stdio: Stdio): void {
-	for (const stream of ["stdin", "stdout", "stderr"] as const) {
-		if (isFaithful(openFile(stdio[stream]), stream)) continue;
-		throw new VmjailError(
-			"LAUNCH_FAILED",
-			`${stream} is a file that gVisor would ${stream === "stdin" ? "read" : "write"} from its start`,
-			{
-				remedy:
-					stream === "stdin"
-						? "Give it through a pipe: cat FILE | vmjail …"
-						: "Append (>>), or write through a pipe: vmjail … | cat >FILE",
-			},
-		);
-	}
 }

@@ -116,10 +116,28 @@ refused("io_uring", libc.syscall(425, 1, 0))
 refused("move_mount", libc.syscall(429, -1, b"", -1, b"", 0))
 refused("fsopen", libc.syscall(430, b"tmpfs", 0))
 refused("ptrace", libc.ptrace(16, os.getppid(), 0, 0))
-refused("syslog", libc.klogctl(3, ctypes.create_string_buffer(64), 64))`;
+`;
 			const { stdout } = await runtime.run({}, python(script));
-			expect(stdout.trim().split("\n")).toHaveLength(10);
+			expect(stdout.trim().split("\n")).toHaveLength(9);
 			expect(stdout).not.toContain("DONE");
+		},
+	},
+	{
+		name: "the kernel's log cannot be read",
+		needs: ["log-refused"],
+		async run(runtime) {
+			const { stdout, exitCode } = await runtime.run({}, ["/bin/dmesg"]);
+			expect([stdout, exitCode]).toEqual(["", 1]);
+		},
+	},
+	{
+		name: "the kernel's log is gVisor's own",
+		needs: ["own-log"],
+		async run(runtime) {
+			const { stdout, exitCode } = await runtime.run({}, ["/bin/dmesg"]);
+			expect(exitCode).toBe(0);
+			expect(stdout).toMatch(/^\[ +0\.000000\] Starting gVisor\.\.\.\n/);
+			expect(stdout).not.toContain("Linux version");
 		},
 	},
 	{

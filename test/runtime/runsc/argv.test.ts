@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ArgvInput, killArgv, runArgv } from "../../../src/runtime/runsc/argv.ts";
+import { type ArgvInput, runArgv } from "../../../src/runtime/runsc/argv.ts";
 
 const abilities = { version: "1", platforms: ["systrap"], ownUid: true, flags: new Set<string>() } as const;
 const input: ArgvInput = {
@@ -56,18 +56,5 @@ describe("runArgv", () => {
 		const argv = runArgv({ ...input, passDescriptors: [{ host: 4, inside: 3 }], podInitConfig: "/t.json" });
 		expect(argv.slice(-4)).toEqual(["run", "--bundle=/b", "--pass-fd=4:3", "abc"]);
 		expect(argv).toContain("--pod-init-config=/t.json");
-	});
-});
-
-describe("killArgv", () => {
-	it("names the whole id: runsc takes any prefix", () => {
-		expect(killArgv({ ...input, rootless: true }, 15)).toEqual([
-			"/bin/runsc",
-			"--root=/s",
-			"--rootless",
-			"kill",
-			"abc",
-			"15",
-		]);
 	});
 });

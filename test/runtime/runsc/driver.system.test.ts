@@ -12,13 +12,13 @@ import {
 	writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Mount, Spec } from "../../../src/oci/types.ts";
 import type { Runsc } from "../../../src/runtime/runsc/find.ts";
 import { probeRunsc } from "../../../src/runtime/runsc/probe.ts";
 import { runscBuilds } from "../../conformance/runtimes.ts";
 import { requireOr } from "../../helpers/requirement.ts";
+import { PATH, VMJAIL } from "../../system/caller.ts";
 
 const builds = await runscBuilds();
 const skipped = requireOr(builds.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh");
@@ -31,24 +31,14 @@ const FIXED = 2026_07_00;
 const hasTheFault = ({ abilities }: Runsc) => Number(/\d{8}/.exec(abilities.version)?.[0] ?? FIXED) < FIXED;
 
 let folder = "";
-let fixture = "";
 beforeAll(() => {
 	folder = mkdtempSync("/var/tmp/vmjail-runsc-");
 	chmodSync(folder, 0o755);
-	fixture = join(folder, "fixture.mjs");
-	const source = fileURLToPath(new URL("./fixture.ts", import.meta.url));
-	execFileSync("npx", [
-		"esbuild",
-		source,
-		"--bundle",
-		"--platform=node",
-		"--format=esm",
-		"--packages=external",
-		`--outfile=${fixture}`,
-		"--log-level=error",
-	]);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What a probe concludes from a success; that runs succeed is what the other tests are about. */
+const tryOut = () => Promise.resolve({ kind: "exited", exitCode: 0 } as const);
 
 const namespaces = (["pid", "mount", "ipc", "uts", "network"] as const).map((type) => ({ type }));
 function specFor(args: readonly string[], mounts: readonly Mount[] = [], user = { uid: 0, gid: 0 }): Spec {
@@ -71,10 +61,10 @@ const bind = (path: string, ...options: readonly string[]): Mount => ({
 	options: ["rbind", ...options],
 });
 
-function runFixture(runsc: Runsc, spec: Spec, before: readonly string[] = []) {
-	const [file = "", ...args] = [...before, process.execPath, fixture, runsc.path, JSON.stringify(spec)];
-	const { stdout, stderr } = spawnSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], env: {} });
-	return { stdout, end: JSON.parse(stderr) as unknown };
+/** `./vmjail` with this runsc. */
+function vmjailWith(runsc: Runsc, args: readonly string[], before: readonly string[] = []) {
+	const [file = "", ...rest] = [...before, VMJAIL, "--quiet", "--runtime", "runsc", "--runsc", runsc.path, ...args];
+	return spawnSync(file, rest, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], cwd: "/", env: { PATH } });
 }
 
 /** Processes whose command line holds the text. */
@@ -171,9 +161,10 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 		it("with them, it does neither", () => {
 			prepare();
 			for (const user of [0, 65534]) {
-				const { stdout, end } = runFixture(runsc, specFor(attack(), [protectedBind()], { uid: user, gid: user }));
+				const place = ["--user", `${user}:${user}`, "--ro", victim()];
+				const { stdout, status } = vmjailWith(runsc, [...place, "--", ...attack()]);
 				expect([stdout.includes("executed"), content()]).toEqual([false, "kept\n"]);
-				expect(end).toMatchObject({ kind: "exited" });
+				expect(status).not.toBe(125);
 			}
 		});
 
@@ -182,10 +173,9 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 			mkdirSync(own, { recursive: true });
 			chownSync(own, 1234, 1234);
 			const script = `id -u; echo hi >${own}/new; touch /etc/new /usr/new 2>/dev/null || echo refused`;
-			const spec = specFor(["/bin/sh", "-c", script], [bind(own, "rw")], { uid: 1234, gid: 1234 });
 			const asUser = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--"];
-			const { stdout, end } = runFixture(runsc, spec, asUser);
-			expect(end).toEqual({ kind: "exited", exitCode: 0 });
+			const { stdout, status } = vmjailWith(runsc, ["--rw", own, "--", "/bin/sh", "-c", script], asUser);
+			expect(status).toBe(0);
 			expect(stdout).toBe(`${runsc.abilities.ownUid ? 1234 : 0}\nrefused\n`);
 			expect(readFileSync(join(own, "new"), "utf8")).toBe("hi\n");
 			expect(execFileSync("stat", ["-c", "%u:%g", join(own, "new")], { encoding: "utf8" })).toBe("1234:1234\n");
@@ -193,28 +183,34 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 		});
 
 		it("dies with vmjail, however vmjail dies, with all that it started", async () => {
-			const spec = specFor(["/bin/sh", "-c", "sleep 1000 & echo ready; sleep 1000"]);
-			const child = spawn(process.execPath, [fixture, runsc.path, JSON.stringify(spec)], {
-				stdio: ["ignore", "pipe", "ignore"],
-				env: {},
-			});
+			const script = "sleep 1000 & echo ready; sleep 1000";
+			const args = ["--runtime", "runsc", "--runsc", runsc.path, "--", "/bin/sh", "-c", script];
+			const child = spawn(VMJAIL, args, { stdio: ["ignore", "pipe", "ignore"], cwd: "/", env: { PATH } });
 			await once(child.stdout, "data");
 			// Every process of a run names its folder, and that names vmjail's process.
 			const own = `${pidNamespace()}-${child.pid}-`;
-			// unshare, runsc, the gofer and the Sentry.
-			expect(processesWith(own).length).toBeGreaterThanOrEqual(4);
+			// runsc, the gofer and the Sentry.
+			expect(processesWith(own).length).toBeGreaterThanOrEqual(3);
 			child.kill("SIGKILL");
 			await until(() => processesWith(own).length === 0);
 			expect(processesWith(own)).toEqual([]);
 			// The folder is the next run's to remove.
-			runFixture(runsc, specFor(["/bin/true"]));
+			vmjailWith(runsc, ["--", "/bin/true"]);
 			expect(readdirSync("/tmp").filter((name) => name.startsWith("vmjail-run-") && name.includes(own))).toEqual([]);
+		});
+
+		it("takes a signal by the Sentry's socket, also while it is starting", async () => {
+			const args = ["--runtime", "runsc", "--runsc", runsc.path, "--", "/bin/sh", "-c", "echo ready; exec sleep 1000"];
+			const child = spawn(VMJAIL, args, { stdio: ["ignore", "pipe", "ignore"], cwd: "/", env: { PATH } });
+			await once(child.stdout, "data");
+			child.kill("SIGTERM");
+			expect(await once(child, "exit")).toEqual([143, null]);
 		});
 
 		it("is seen to work once, and remembered", async () => {
 			const cache = mkdtempSync(join(folder, "cache-"));
 			const caller = { uid: 0, gid: 0, privileged: true };
-			const options = { runsc: runsc.path, env: { XDG_CACHE_HOME: cache }, accel: "systrap", caller } as const;
+			const options = { runsc: runsc.path, env: { XDG_CACHE_HOME: cache }, accel: "systrap", caller, tryOut } as const;
 			expect(await probeRunsc(options)).toMatchObject({ works: true });
 			const [name = ""] = readdirSync(join(cache, "vmjail"));
 			const file = join(cache, "vmjail", name);
@@ -236,9 +232,9 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 describe("probeRunsc", () => {
 	it("says why there is no gVisor here", async () => {
 		const caller = { uid: 0, gid: 0, privileged: true };
-		const none = await probeRunsc({ env: { PATH: "/nowhere" }, accel: "systrap", caller });
+		const none = await probeRunsc({ env: { PATH: "/nowhere" }, accel: "systrap", caller, tryOut });
 		expect(none).toMatchObject({ works: false, why: expect.stringContaining("runsc is not in PATH") });
-		const other = await probeRunsc({ runsc: "/bin/true", env: {}, accel: "systrap", caller });
+		const other = await probeRunsc({ runsc: "/bin/true", env: {}, accel: "systrap", caller, tryOut });
 		expect(other).toMatchObject({ works: false, why: expect.stringContaining("not gVisor's runsc") });
 	});
 });

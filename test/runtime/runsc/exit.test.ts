@@ -33,7 +33,7 @@ describe("exitOf", () => {
 });
 
 describe("failureOf", () => {
-	const of = (...messages: readonly string[]) => failureOf(parseLog(messages.map(error).join("\n")), "", undefined);
+	const of = (...messages: readonly string[]) => failureOf(parseLog(messages.map(error).join("\n")), undefined);
 
 	it.each([
 		[`${START}creating process: failed to load /bin/x: no such file or directory`, "COMMAND_NOT_FOUND", "/bin/x"],
@@ -68,13 +68,8 @@ describe("failureOf", () => {
 		);
 	});
 
-	it("lets a failed step before runsc speak first", () => {
-		const found = failureOf([], "mount: permission denied\nfailed: mount -n\n", undefined);
-		expect(found.message).toContain("mount: permission denied; failed: mount -n");
-	});
-
 	it("points to the debug log where there is one", () => {
-		expect(failureOf([], "", "/d").remedy).toBe("See /d.");
-		expect(failureOf([], "", undefined).remedy).toContain("--debug-log");
+		expect(failureOf([], "/d").remedy).toBe("See /d.");
+		expect(failureOf([], undefined).remedy).toContain("--debug-log");
 	});
 });

@@ -1,0 +1,334 @@
+/** The relay on this machine's loopback: sockets that say they were meant for somewhere else. */
+
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { Upstream } from "../../../src/network/dns/upstream.ts";
+import { type NetworkEvent, reporter } from "../../../src/network/events.ts";
+import { formatIp, parseIp } from "../../../src/network/ip.ts";
+import { JailNames } from "../../../src/network/jail-names.ts";
+import { checkAddresses, ownAddresses } from "../../../src/network/relay/addresses.ts";
+import { TokenBucket } from "../../../src/network/relay/bucket.ts";
+import { dialFirst, interleave } from "../../../src/network/relay/dial.ts";
+import type { RelayLimits } from "../../../src/network/relay/limits.ts";
+import { TcpRelay } from "../../../src/network/relay/relay.ts";
+import { compileRules } from "../../../src/network/rules.ts";
+import { policyOf, type RuleTexts } from "../policy.ts";
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+	for (const close of closers.splice(0)) close();
+});
+
+async function listen(server: Server): Promise<number> {
+	server.listen(0, "127.0.0.1");
+	closers.push(() => server.close());
+	await once(server, "listening");
+	return (server.address() as AddressInfo).port;
+}
+
+/** A TCP connection whose far end is read by the caller. */
+function open(port: number): Socket {
+	const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+	socket.on("error", () => undefined);
+	closers.push(() => socket.destroy());
+	return socket;
+}
+
+interface Setup {
+	readonly port: number;
+	readonly relay: TcpRelay;
+	readonly events: NetworkEvent[];
+	readonly dialled: string[];
+}
+
+/** A relay whose clients all want `address:80`, and which reaches every address at `server` instead. */
+async function setUp(
+	texts: RuleTexts,
+	address: string,
+	serverPort: number,
+	limits: Partial<RelayLimits> = {},
+): Promise<Setup> {
+	const rules = compileRules(policyOf(texts));
+	const names = new JailNames(rules);
+	for (const { name } of rules.dns) names.addressesOf(name);
+	const events: NetworkEvent[] = [];
+	const dialled: string[] = [];
+	let id = 0;
+	const found = (list: readonly string[]) => Promise.resolve(list.map((each) => ({ address: each, ttl: 9 })));
+	const relay = new TcpRelay({
+		rules,
+		names,
+		upstream: new Upstream({
+			resolve4: (name) => found([name.startsWith("private") ? "10.0.0.1" : "9.1.1.1"]),
+			resolve6: () => found([]),
+			resolve: () => Promise.resolve([]),
+		}),
+		isOwn: (ip) => formatIp(ip) === "9.9.9.9",
+		report: reporter("j", (event) => events.push(event)),
+		nextId: () => ++id,
+		limits,
+		connect: (to) => {
+			dialled.push(to);
+			return connect({ port: serverPort, host: "127.0.0.1", allowHalfOpen: true });
+		},
+	});
+	const front = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+		Object.defineProperties(socket, { localAddress: { value: address }, localPort: { value: 80 } });
+		relay.accept(socket);
+	});
+	closers.push(() => relay.close());
+	return { port: await listen(front), relay, events, dialled };
+}
+
+const echo = () =>
+	createServer({ allowHalfOpen: true }, (socket) => void socket.on("error", () => undefined).pipe(socket));
+
+/** Unlike events.once, not put off by an error. */
+function gone(socket: Socket): Promise<void> {
+	return new Promise((resolve) => void socket.once("close", () => resolve()));
+}
+
+async function text(socket: Socket): Promise<string> {
+	const chunks: Buffer[] = [];
+	socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+	await gone(socket);
+	return Buffer.concat(chunks).toString();
+}
+
+const NAME = "198.18.0.1";
+
+describe("the relay", () => {
+	it("joins both directions, half-closes, counts", async () => {
+		const { port, relay, events, dialled } = await setUp({ dns: ["a.test:80"] }, NAME, await listen(echo()));
+		const client = open(port);
+		client.end("hello\n");
+		expect(await text(client)).toBe("hello\n");
+		await expect.poll(() => relay.connections).toBe(0);
+		expect(dialled).toEqual(["9.1.1.1"]);
+		expect(events).toMatchObject([
+			{ kind: "net.connect", destination: "a.test:80", rule: "dns a.test:80" },
+			{ kind: "net.close", destination: "a.test:80", sent: 6, received: 6 },
+		]);
+	});
+
+	it.each([
+		["an address without a rule", {}, "9.1.1.1", "no-rule"],
+		["a synthetic address without a name", { dns: ["a.test:80"] }, "198.18.0.9", "unknown-address"],
+		["another port of the name", { dns: ["a.test:81"] }, NAME, "no-rule"],
+		["a name that leads to a private address", { dns: ["private.test:80"] }, NAME, "special-address"],
+		["an address of the host", { tcp: ["9.0.0.0/8:80"] }, "9.9.9.9", "own-address"],
+		["a private address under a wide rule", { tcp: ["*:80"] }, "10.0.0.1", "no-rule"],
+	] as const)("resets %s, and says why", async (_what, texts: RuleTexts, address, reason) => {
+		const { port, events, dialled } = await setUp(texts, address, 1);
+		const client = open(port);
+		expect(await text(client)).toBe("");
+		expect(events).toMatchObject([{ kind: "net.denied", reason }]);
+		expect(dialled).toEqual([]);
+	});
+
+	it.each([
+		["the very address of the host", { tcp: ["9.9.9.9:80"] }, "9.9.9.9"],
+		["a private address that a rule names", { tcp: ["10.0.0.0/8:80"], dns: ["private.test:80"] }, NAME],
+	] as const)("reaches %s", async (_what, texts: RuleTexts, address) => {
+		const { port, dialled } = await setUp(texts, address, await listen(echo()));
+		const client = open(port);
+		client.end("x");
+		expect(await text(client)).toBe("x");
+		expect(dialled).toHaveLength(1);
+	});
+
+	it("resets the client when the server resets, and the server when the client does", async () => {
+		const seen: string[] = [];
+		const server = createServer((socket) => {
+			socket.on("error", (error: NodeJS.ErrnoException) => seen.push(error.code ?? ""));
+			socket.once("data", (data) => (String(data) === "reset" ? socket.resetAndDestroy() : undefined));
+		});
+		const { port } = await setUp({ tcp: ["9.1.1.1:80"] }, "9.1.1.1", await listen(server));
+		const first = open(port);
+		const failed = gone(first);
+		first.on("error", (error: NodeJS.ErrnoException) => seen.push(`client ${error.code}`));
+		first.write("reset");
+		await failed;
+		expect(seen).toEqual(["client ECONNRESET"]);
+		const second = open(port);
+		const [held] = await Promise.all([once(server, "connection"), second.write("stay")]);
+		await once(held[0] as Socket, "data");
+		second.resetAndDestroy();
+		await expect.poll(() => seen).toEqual(["client ECONNRESET", "ECONNRESET"]);
+	});
+
+	it("holds a fast client back for a slow server", async () => {
+		let held: Socket | undefined;
+		const server = createServer((socket) => {
+			held = socket.pause();
+		});
+		const { port } = await setUp({ tcp: ["9.1.1.1:80"] }, "9.1.1.1", await listen(server));
+		const client = open(port);
+		let sent = 0;
+		const block = Buffer.alloc(1 << 16);
+		while (sent < 1 << 30) {
+			sent += block.length;
+			if (client.write(block)) continue;
+			const drained = await Promise.race([
+				once(client, "drain").then(() => true),
+				new Promise((resolve) => setTimeout(() => resolve(false), 500)),
+			]);
+			if (!drained) break;
+		}
+		expect(sent).toBeLessThan(64 << 20);
+		held?.destroy();
+	});
+
+	it("refuses what is inspected, and passes on nothing of it", async () => {
+		let received = "";
+		const server = createServer(
+			(socket) => void socket.on("error", () => undefined).on("data", (data) => (received += String(data))),
+		);
+		const { port, events } = await setUp({ dns: ["a.test:80"] }, NAME, await listen(server));
+		const client = open(port);
+		client.write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n");
+		await text(client);
+		expect(events.find(({ kind }) => kind === "net.denied")).toMatchObject({
+			reason: "host-header",
+			wouldAllow: { flag: "--allow-dns evil.test:80" },
+		});
+		expect(received).not.toContain("evil");
+	});
+
+	it("gives up on a request that is begun and not finished", async () => {
+		const { port, events } = await setUp({ dns: ["a.test:80"] }, NAME, await listen(echo()), { inspectionMs: 50 });
+		const client = open(port);
+		client.write("GET / HT");
+		await text(client);
+		expect(events.find(({ kind }) => kind === "net.denied")).toMatchObject({
+			reason: "malformed",
+			message: expect.stringContaining("did not go on"),
+		});
+	});
+
+	it("has a bound of connections, which frees itself", async () => {
+		const { port, relay, events } = await setUp({ tcp: ["9.1.1.1:80"] }, "9.1.1.1", await listen(echo()), {
+			connections: 2,
+		});
+		const first = [open(port), open(port)];
+		await expect.poll(() => relay.connections).toBe(2);
+		expect(await text(open(port))).toBe("");
+		expect(events).toContainEqual(expect.objectContaining({ reason: "too-many" }));
+		for (const socket of first) socket.destroy();
+		await expect.poll(() => relay.connections).toBe(0);
+		const again = open(port);
+		again.end("x");
+		expect(await text(again)).toBe("x");
+	});
+
+	it("closes everything when it is closed, connections on their way included", async () => {
+		const { port, relay } = await setUp({ tcp: ["9.1.1.1:80"] }, "9.1.1.1", await listen(echo()));
+		const client = open(port);
+		await expect.poll(() => relay.connections).toBe(1);
+		const closed = gone(client);
+		relay.close();
+		await closed;
+		await expect.poll(() => relay.connections).toBe(0);
+	});
+
+	it("leaves nothing of 300 connections that come and go", async () => {
+		const { port, relay, events } = await setUp({ tcp: ["9.1.1.1:80"] }, "9.1.1.1", await listen(echo()));
+		for (let round = 0; round < 10; round++) {
+			const all = Array.from({ length: 30 }, () => {
+				const client = open(port);
+				client.end("x");
+				return text(client);
+			});
+			expect(new Set(await Promise.all(all))).toEqual(new Set(["x"]));
+		}
+		await expect.poll(() => relay.connections).toBe(0);
+		expect(events.filter(({ kind }) => kind === "net.close")).toHaveLength(300);
+	});
+});
+
+describe("dialling", () => {
+	it("tries IPv6 first, in turns", () => {
+		expect(interleave(["1.1.1.1", "2.2.2.2", "::1"])).toEqual(["::1", "1.1.1.1", "2.2.2.2"]);
+	});
+
+	it("goes on at once after a refusal, and beside one that is silent", async () => {
+		const port = await listen(echo());
+		const tried: string[] = [];
+		const connectTo = (address: string) => {
+			tried.push(address);
+			if (address === "silent") return silent();
+			return address === "refused" ? open(1) : open(port);
+		};
+		const winner = await dialFirst(["refused", "silent", "good"], 80, connectTo, new AbortController().signal);
+		expect(tried).toEqual(["refused", "silent", "good"]);
+		expect(winner.remotePort).toBe(port);
+	});
+
+	it("fails with the last error, and when it is told to", async () => {
+		const signal = new AbortController();
+		await expect(dialFirst(["a", "b"], 80, () => open(1), signal.signal)).rejects.toMatchObject({
+			code: "ECONNREFUSED",
+		});
+		await expect(dialFirst([], 80, () => open(1), signal.signal)).rejects.toThrow("no address");
+		const waiting = dialFirst(["a"], 80, () => silent(), signal.signal);
+		signal.abort(new Error("enough"));
+		await expect(waiting).rejects.toThrow("enough");
+	});
+});
+
+/** A socket that never connects. */
+function silent(): Socket {
+	const socket = connect({ port: 9, host: "127.0.0.1", lookup: () => undefined });
+	socket.removeAllListeners("connect").on("error", () => undefined);
+	const never = Object.assign(socket, { once: () => socket });
+	closers.push(() => socket.destroy());
+	return never;
+}
+
+describe("addresses of a name", () => {
+	const rules = compileRules(policyOf({ tcp: ["10.0.0.0/8:80"] }));
+	it("are kept where they may be reached, and the first other one is named", () => {
+		const isOwn = (ip: { readonly value: bigint }) => ip.value === parseIp("10.0.0.5")?.value;
+		expect(checkAddresses(rules, "tcp", ["10.0.0.1", "10.0.0.5", "127.0.0.1", "9.1.1.1", "?"], 80, isOwn)).toEqual({
+			allowed: ["10.0.0.1", "9.1.1.1"],
+			refused: { reason: "own-address", address: "10.0.0.5" },
+		});
+		expect(checkAddresses(rules, "tcp", ["10.0.0.1"], 81, isOwn)).toEqual({
+			allowed: [],
+			refused: { reason: "special-address", address: "10.0.0.1" },
+		});
+	});
+
+	it("are compared with the host's own, asked for every two seconds", () => {
+		let now = 0;
+		let asked = 0;
+		const isOwn = ownAddresses(
+			() => {
+				asked++;
+				return { eth0: [{ address: asked === 1 ? "9.1.1.1" : "9.2.2.2" } as never] };
+			},
+			() => now,
+		);
+		const is = (address: string) => {
+			const ip = parseIp(address);
+			return ip !== undefined && isOwn(ip);
+		};
+		expect([is("9.1.1.1"), is("9.2.2.2"), asked]).toEqual([true, false, 1]);
+		now = 2000;
+		expect([is("9.2.2.2"), asked]).toEqual([true, 2]);
+	});
+});
+
+describe("a token bucket", () => {
+	it("gives a burst at once, then as many bytes as time has passed", () => {
+		let now = 0;
+		const bucket = new TokenBucket(1000, () => now);
+		expect(bucket.take(100)).toBe(0);
+		expect(bucket.take(500)).toBe(500);
+		now = 500;
+		expect(bucket.take(0)).toBe(0);
+		now = 10_000;
+		expect(bucket.take(101)).toBe(1);
+	});
+});
