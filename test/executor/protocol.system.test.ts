@@ -119,6 +119,7 @@ describe("the zygote", () => {
 				frame({ type: FRAME.exec, sequence: 9, jail: 1, descriptors: 3 }, SLEEP),
 				send(["null", "null", "null"]),
 			);
+		await executor.socket.frame(FRAME.hello);
 		executor.socket.close();
 		expect(await executor.ended()).toBe(0);
 		for (const jail of jails) await jail.gone();
@@ -186,7 +187,7 @@ describe("pid 1 of a jail", () => {
 			await jail.gone();
 			expect(jail.types).toEqual([]);
 		}
-		expect(childrenOf(executor.pid)).toEqual([]);
+		await vi.waitUntil(() => childrenOf(executor.pid).length === 0);
 	});
 
 	it("leaves without a word when its peer is gone", async () => {

@@ -5,9 +5,12 @@
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 set -u
-tree=$(cat /run/vm/tree)
+# The checkout may lie in a folder that is about to be hidden.
+mkdir /run/checkout
+mount --bind "$(cat /run/vm/checkout)" /run/checkout
+tree=/run/checkout/build/vm/tree
 
-mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
+mount -t tmpfs -o mode=1777 tmpfs /tmp # without nosuid and nodev, as Debian 12 has it
 mkdir -p /dev/pts /dev/shm /lib/modules
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
@@ -42,7 +45,8 @@ chown tester: "$home"
 mount -t tmpfs -o mode=755,uid="$(id -u tester)",gid="$(id -g tester)" tmpfs "$home"
 in_scope plain tester tar -xf - -C "$home" </run/vm/checkout.tar
 mkdir "$home/node_modules"
-mount --bind "$(cat /run/vm/checkout)/node_modules" "$home/node_modules"
+mount --bind /run/checkout/node_modules "$home/node_modules"
+umount /run/checkout
 mkdir -p "$home/node_modules/.vite" "$home/node_modules/.vite-temp"
 chown tester: "$home/node_modules/.vite" "$home/node_modules/.vite-temp"
 cd "$home"
@@ -55,6 +59,4 @@ elif [ -e /run/vm/shell ]; then
 else
 	. /run/vm/vm/suite.sh
 fi
-sync
-echo o >/proc/sysrq-trigger
-sleep 60
+exec /run/tools/busybox poweroff -f

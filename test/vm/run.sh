@@ -44,7 +44,6 @@ rm -rf "$share"
 mkdir -m 700 "$share"
 cp -r "$here" "$share/vm"
 echo "$checkout" >"$share/checkout"
-echo "$vm/tree" >"$share/tree"
 echo "$(dirname "$(command -v node)"):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" >"$share/path"
 echo "${VMJAIL_TEST_PATIENCE:-15}" >"$share/patience"
 tar -C "$checkout" --exclude=./node_modules --exclude=./build/vm --exclude=./.git -cf "$share/checkout.tar" .
