@@ -2,8 +2,8 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -27,9 +27,8 @@ int guard_allow(struct guard *g, int descriptor)
 	return 0;
 }
 
-int guard_seize(const struct guard *g, pid_t pid)
+int guard_seize(pid_t pid)
 {
-	(void)g;
 	const long options = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
 			     PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL;
 	return (int)ptrace(PTRACE_SEIZE, pid, NULL, options);
@@ -68,25 +67,48 @@ static void deny(struct guard *g, pid_t pid, bool killed, const char *path)
 	g->denied(g->owner, &denial);
 }
 
+/* Where a link in /proc points to; an empty string where that cannot be told. */
+static void read_link(const struct guard *g, const char *link, char *out, size_t size)
+{
+	const ssize_t n = readlinkat(g->proc, link, out, size - 1);
+	out[n > 0 ? n : 0] = '\0';
+}
+
+/* What a process calls itself: all that is known of a program that may not be looked at. */
+static void read_comm(const struct guard *g, pid_t pid, char *out, size_t size)
+{
+	char file[32];
+	proc_path(file, sizeof file, pid, "/comm");
+	const int comm = openat(g->proc, file, O_RDONLY | O_CLOEXEC);
+	const ssize_t n = comm < 0 ? 0 : read(comm, out, size - 1);
+	if (comm >= 0)
+		close(comm);
+	out[n > 0 ? n - 1 : 0] = '\0'; /* without the new line */
+}
+
 /* At PTRACE_EVENT_EXEC: the new image is in place and has not run. */
 static bool image_is_allowed(struct guard *g, pid_t pid)
 {
 	struct stat info;
 	char link[32], path[GUARD_PATH];
 	proc_path(link, sizeof link, pid, "/exe");
-	if (fstatat(g->proc, link, &info, 0) == 0 && is_allowed(g, &info))
-		return true;
-	const ssize_t n = readlinkat(g->proc, link, path, sizeof path - 1);
-	path[n > 0 ? n : 0] = '\0';
+	if (fstatat(g->proc, link, &info, 0) == 0) {
+		if (is_allowed(g, &info))
+			return true;
+	} else if (errno == ENOENT || errno == ESRCH) {
+		return false; /* somebody else killed it first: there is nothing to tell */
+	}
+	read_link(g, link, path, sizeof path);
+	if (path[0] == '\0')
+		read_comm(g, pid, path, sizeof path);
 	deny(g, pid, true, path);
 	return false;
 }
 
+/* What execve or execveat was called with. */
 struct call {
-	bool at; /* execveat */
 	unsigned long path;
 	int folder;
-	int flags;
 };
 
 #if defined(__x86_64__)
@@ -96,8 +118,8 @@ typedef struct user_regs_struct registers;
 static struct call call_of(const registers *r)
 {
 	if (r->orig_rax == SYS_execveat)
-		return (struct call){true, r->rsi, (int)r->rdi, (int)r->r8};
-	return (struct call){false, r->rdi, AT_FDCWD, 0};
+		return (struct call){r->rsi, (int)r->rdi};
+	return (struct call){r->rdi, AT_FDCWD};
 }
 
 /* Makes the stopped call answer EACCES without running. */
@@ -116,8 +138,8 @@ typedef struct user_regs_struct registers;
 static struct call call_of(const registers *r)
 {
 	if (r->regs[8] == SYS_execveat)
-		return (struct call){true, r->regs[1], (int)r->regs[0], (int)r->regs[4]};
-	return (struct call){false, r->regs[0], AT_FDCWD, 0};
+		return (struct call){r->regs[1], (int)r->regs[0]};
+	return (struct call){r->regs[0], AT_FDCWD};
 }
 
 static void refuse_call(pid_t pid, registers *r)
@@ -150,30 +172,61 @@ static bool read_string(pid_t pid, unsigned long address, char *out, size_t size
 	return false;
 }
 
-/*
- * Opens what a call names, as far as pid 1 can see it the way the caller does; -1 if it cannot be told. Names in /proc
- * and /dev mean other things to pid 1: they are left to the look after the call.
- */
-static int open_named(struct guard *g, pid_t pid, const struct call *c, const char *path)
+/* What follows a prefix, or NULL. Slashes in front of the path count as one. */
+static const char *after(const char *path, const char *prefix)
 {
-	char link[48];
-	if (strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/dev/", 5) == 0)
-		return -1;
-	if (path[0] == '/')
-		return open(path, O_PATH | O_CLOEXEC);
-	if (c->folder == AT_FDCWD) {
-		proc_path(link, sizeof link, pid, "/cwd");
-	} else {
-		char suffix[24] = "/fd/";
-		proc_path(suffix + 4, sizeof suffix - 4, c->folder, "");
+	while (path[0] == '/' && path[1] == '/')
+		path++;
+	const size_t length = strlen(prefix);
+	return strncmp(path, prefix, length) == 0 ? path + length : NULL;
+}
+
+/*
+ * Opens what a call names, as its caller would; -1 if that cannot be told. Names of the caller's own files in /proc would
+ * mean pid 1's: they are taken by the caller's id. Any other link of that kind is left to the look after the call.
+ */
+static int open_named(const struct guard *g, pid_t pid, const struct call *c, const char *path)
+{
+	static const char *const self[][2] = {{"/proc/self/", "/"}, {"/proc/thread-self/", "/"}, {"/dev/fd/", "/fd/"}};
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+	char link[GUARD_PATH], suffix[GUARD_PATH] = "/cwd";
+	for (size_t i = 0; i < sizeof self / sizeof *self; i++) {
+		const char *rest = after(path, self[i][0]);
+		if (rest == NULL || strlen(rest) + 32 > sizeof link)
+			continue;
+		stpcpy(stpcpy(suffix, self[i][1]), rest);
 		proc_path(link, sizeof link, pid, suffix);
+		return openat(g->proc, link, O_PATH | O_CLOEXEC);
 	}
+	if (path[0] == '/') {
+		how.resolve |= RESOLVE_IN_ROOT;
+		stpcpy(suffix, "/root");
+	} else if (c->folder != AT_FDCWD) {
+		stpcpy(suffix, "/fd/");
+		proc_path(suffix + 4, sizeof suffix - 4, c->folder, "");
+	}
+	proc_path(link, sizeof link, pid, suffix);
 	const int folder = openat(g->proc, link, O_PATH | O_CLOEXEC);
 	if (folder < 0 || path[0] == '\0')
 		return folder;
-	const int file = openat(folder, path, O_PATH | O_CLOEXEC);
+	const int file = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
 	close(folder);
 	return file;
+}
+
+/* The name to tell: as the caller spelled it, if that means the same to everybody. */
+static void tell_refusal(struct guard *g, pid_t pid, int file, const char *path)
+{
+	char link[32], real[GUARD_PATH];
+	if (path[0] == '/' && after(path, "/proc/") == NULL && after(path, "/dev/") == NULL) {
+		deny(g, pid, false, path);
+		return;
+	}
+	proc_path(link, sizeof link, file, "");
+	memmove(link + 8, link, sizeof link - 8);
+	memcpy(link, "self/fd/", 8);
+	read_link(g, link, real, sizeof real);
+	deny(g, pid, false, real[0] == '\0' ? path : real);
 }
 
 /* At PTRACE_EVENT_SECCOMP: execve or execveat is about to run. */
@@ -188,16 +241,18 @@ static void before_exec(struct guard *g, pid_t pid)
 	const struct call c = call_of(&r);
 	if (!read_string(pid, c.path, path, sizeof path))
 		return; /* the kernel will answer EFAULT or ENAMETOOLONG */
+	/* The usual case, at the least cost: if the name means another file to the caller, the look after the call tells. */
+	if (path[0] == '/' && stat(path, &info) == 0 && is_allowed(g, &info))
+		return;
 	const int file = open_named(g, pid, &c, path);
 	if (file < 0)
 		return;
 	/* What is no file, or not executable, gets the kernel's own answer. */
-	const bool refused = fstat(file, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) != 0 && !is_allowed(g, &info);
+	if (fstat(file, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) != 0 && !is_allowed(g, &info)) {
+		tell_refusal(g, pid, file, path);
+		refuse_call(pid, &r);
+	}
 	close(file);
-	if (!refused)
-		return;
-	deny(g, pid, false, path);
-	refuse_call(pid, &r);
 }
 
 static bool is_job_control(int signal)

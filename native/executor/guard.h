@@ -40,7 +40,7 @@ struct guard {
 int guard_allow(struct guard *guard, int descriptor);
 
 /* Begins to trace a child that has not run anything yet. 0, or -1 and errno. */
-int guard_seize(const struct guard *guard, pid_t pid);
+int guard_seize(pid_t pid);
 
 /* Handles one stop that wait4(2) reported and lets the process go on, if it may. */
 void guard_handle(struct guard *guard, pid_t pid, int status);

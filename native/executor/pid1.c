@@ -10,8 +10,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
@@ -34,6 +36,7 @@ struct workload {
 	uint64_t cpu_before_ns;
 	struct rusage usage_before;
 	enum end_cause cause;
+	bool running; /* it has become its program */
 	uint64_t max_rss_bytes;
 	uint64_t told[MAX_TOLD]; /* hashes of the paths that denials were sent for */
 	unsigned told_count;
@@ -108,10 +111,11 @@ static bool is_new(struct workload *w, const char *path)
 static void on_denied(void *owner, const struct guard_denial *denial)
 {
 	struct pid1 *p = owner;
-	struct denied denied = {.pid = (uint32_t)denial->pid, .killed = denial->killed};
+	const bool launching = denial->pid == p->work.pid && !p->work.running;
+	struct denied denied = {.pid = (uint32_t)denial->pid, .killed = denial->killed, .launching = launching};
 	if (denial->killed && denial->pid == p->work.pid)
 		p->work.cause = CAUSE_DENIED;
-	if (!is_new(&p->work, denial->path))
+	if (!launching && !is_new(&p->work, denial->path))
 		return;
 	memcpy(denied.path, denial->path, sizeof denied.path);
 	frame_try_send(&p->control, FRAME_DENIED, p->work.sequence, p->jail, &denied, sizeof denied);
@@ -235,6 +239,74 @@ static void finish(struct pid1 *p, int status)
 		end_jail(0);
 }
 
+/* One report of wait4(2). */
+static void take(struct pid1 *p, pid_t pid, int status, const struct rusage *usage)
+{
+	if (WIFSTOPPED(status)) {
+		p->work.running |= pid == p->work.pid && status >> 16 == PTRACE_EVENT_EXEC;
+		if (p->guard.count > 0)
+			guard_handle(&p->guard, pid, status);
+		else
+			on_stopped(p, pid, WSTOPSIG(status));
+	} else if (pid == p->work.pid) {
+		p->work.max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;
+		finish(p, status);
+	}
+}
+
+static volatile sig_atomic_t ticked;
+
+static void on_tick(int signal)
+{
+	(void)signal;
+	ticked = 1;
+}
+
+static void set_ticks(suseconds_t microseconds)
+{
+	const struct itimerval every = {{0, microseconds}, {0, microseconds}};
+	setitimer(ITIMER_REAL, &every, NULL);
+}
+
+/* Ticks interrupt wait4(2), and nothing else in pid 1 minds: every call is repeated. */
+static void receive_ticks(void)
+{
+	const struct sigaction action = {.sa_handler = on_tick};
+	sigset_t alarm;
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	if (sigaction(SIGALRM, &action, NULL) != 0 || sigprocmask(SIG_UNBLOCK, &alarm, NULL) != 0)
+		end_jail(1);
+}
+
+static bool is_asked(const struct pid1 *p)
+{
+	struct pollfd ready[2] = {{.fd = p->control.socket, .events = POLLIN}, {.fd = p->timer, .events = POLLIN}};
+	return RETRY(poll(ready, 2, 0)) > 0;
+}
+
+/*
+ * Where programs start and end one after the other, each stop that goes through poll(2) and a signalfd costs them half as
+ * much again. So as long as there are stops, wait4(2) itself waits for the next; every two milliseconds others get a turn.
+ */
+static void follow(struct pid1 *p)
+{
+	const suseconds_t turn_us = 2000;
+	struct rusage usage;
+	int status;
+	pid_t pid;
+	bool busy = true;
+	set_ticks(turn_us);
+	while (busy && p->work.pid > 0 && !is_asked(p)) {
+		ticked = busy = 0;
+		while (!ticked && p->work.pid > 0 && (pid = wait4(-1, &status, WUNTRACED | __WALL, &usage)) > 0) {
+			busy = true;
+			take(p, pid, status, &usage);
+		}
+	}
+	set_ticks(0);
+}
+
 static void reap(struct pid1 *p)
 {
 	struct signalfd_siginfo info;
@@ -243,19 +315,10 @@ static void reap(struct pid1 *p)
 	pid_t pid;
 	while (read(p->signals, &info, sizeof info) > 0)
 		;
-	while ((pid = RETRY(wait4(-1, &status, WNOHANG | WUNTRACED | __WALL, &usage))) > 0) {
-		if (WIFSTOPPED(status)) {
-			if (p->guard.count > 0)
-				guard_handle(&p->guard, pid, status);
-			else
-				on_stopped(p, pid, WSTOPSIG(status));
-			continue;
-		}
-		if (pid != p->work.pid)
-			continue;
-		p->work.max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
-		finish(p, status);
-	}
+	while ((pid = RETRY(wait4(-1, &status, WNOHANG | WUNTRACED | __WALL, &usage))) > 0)
+		take(p, pid, status, &usage);
+	if (p->guard.count > 0 && p->work.pid > 0)
+		follow(p);
 }
 
 static void report_launch_failure(struct pid1 *p)
@@ -269,7 +332,7 @@ static void report_launch_failure(struct pid1 *p)
 
 static bool seize_if_guarded(struct pid1 *p)
 {
-	if (p->guard.count == 0 || guard_seize(&p->guard, p->work.pid) == 0)
+	if (p->guard.count == 0 || guard_seize(p->work.pid) == 0)
 		return true;
 	p->machine->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
 	return false;
@@ -491,6 +554,8 @@ _Noreturn void pid1_main(const struct pid1_start *s)
 	s->machine->allow_program = allow_program;
 	s->machine->owner = &p;
 	set_up(&p, s);
+	if (p.guard.count > 0)
+		receive_ticks();
 	struct pollfd ready[3] = {{.fd = p.control.socket, .events = POLLIN},
 				  {.fd = p.signals, .events = POLLIN},
 				  {.fd = p.timer, .events = POLLIN}};

@@ -183,7 +183,8 @@ struct exited {
 /* The exec guard refused a program. Each path is told once for a workload, and at most 64 of them. */
 struct denied {
 	uint32_t pid; /* as the jail sees it */
-	uint32_t killed; /* 1: at the program's first instruction; 0: the call answered EACCES */
+	uint16_t killed; /* 1: at the program's first instruction; 0: the call answered EACCES */
+	uint16_t launching; /* 1: it is the workload, which has not become any program yet */
 	char path[256];
 };
 

@@ -1,17 +1,31 @@
 /** `vmjail check`: is the policy sound, and can it be enforced on this host? */
 
+import { existsSync, realpathSync } from "node:fs";
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
 import { VmjailError } from "../errors.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
 import { prepare, refuseUnavailable } from "../jail/prepare.ts";
+import { candidates } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
+import { type LookUp, programNotes } from "./program-notes.ts";
 import { FAILED, say, sayMissing } from "./report.ts";
 
 export interface CheckResult {
 	/** Does a run with this policy start here? */
 	readonly ok: boolean;
 	readonly missing: readonly Missing[];
+	/** What the list of programs means beyond its entries, a sentence each. */
+	readonly notes: readonly string[];
 	readonly error?: { readonly code: string; readonly message: string; readonly remedy?: string };
+}
+
+/** Finds programs as a shell in the jail would, links resolved. */
+function lookUpIn(root: string, env: readonly string[]): LookUp {
+	return (name) => {
+		const below = root === "/" ? "" : root;
+		const file = candidates(name, env).find((candidate) => existsSync(below + candidate));
+		return file === undefined ? undefined : realpathSync(below + file).slice(below.length);
+	};
 }
 
 /** What a run would be refused for, without starting one. */
@@ -19,12 +33,14 @@ function checkPolicy(policy: Policy, facts: HostFacts, command: readonly string[
 	const { runtime, rollback } = policy.system;
 	try {
 		if (runtime !== "auto" && rollback === "") refuseUnavailable(policy, runtime);
-		const { missing } = prepare(policy, facts, command, false, newGroupId(ownGroupOwner()));
-		return { ok: true, missing };
+		const prepared = prepare(policy, facts, command, false, newGroupId(ownGroupOwner()));
+		const { missing, spec } = prepared;
+		const notes = programNotes(prepared.facts.programs ?? [], lookUpIn(policy.system.root.path, spec.process.env));
+		return { ok: true, missing, notes };
 	} catch (error) {
 		if (!(error instanceof VmjailError)) throw error;
 		const { code, message, remedy } = error;
-		return { ok: false, missing: [], error: { code, message, ...(remedy === undefined ? {} : { remedy }) } };
+		return { ok: false, missing: [], notes: [], error: { code, message, ...(remedy === undefined ? {} : { remedy }) } };
 	}
 }
 
@@ -42,6 +58,7 @@ export function reportCheck(options: {
 		say(`${result.error.message}${result.error.remedy === undefined ? "" : `\n${result.error.remedy}`}`);
 	} else {
 		sayMissing(result.missing);
+		for (const note of result.notes) process.stdout.write(`Note: ${note}.\n`);
 		process.stdout.write("The policy is sound, and this host can enforce it");
 		process.stdout.write(result.missing.length === 0 ? ".\n" : ", but for the controls that it lets go.\n");
 	}

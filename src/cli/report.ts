@@ -81,9 +81,8 @@ export function sayDenial({ detail, allowedBy }: Denial): void {
 	);
 }
 
-/** Says why the program was ended, where it did not end by itself. */
+/** Says why the program was ended, where it did not end by itself. What was refused has been said by {@link sayDenial}. */
 export function sayEnd(outcome: Outcome): void {
 	if (outcome.kind === "limit") say(`ended: the program reached its limit of ${LIMITS[outcome.limit]}`);
-	if (outcome.kind === "denied") say(`ended: ${outcome.control} refused: ${outcome.detail}`);
 	if (outcome.kind === "cancelled") say("ended: cancelled");
 }

@@ -155,6 +155,8 @@ export interface ExecDenial {
 	readonly pid: number;
 	/** At its first instruction; else the call answered EACCES. */
 	readonly killed: boolean;
+	/** It is the workload itself, which has not become any program yet: the launch fails, or tries the next name. */
+	readonly launching: boolean;
 	/** As the caller named it, or of the file that was loaded; cut at 255 bytes. */
 	readonly path: string;
 }
@@ -166,7 +168,8 @@ export function decodeDenial(payload: Uint8Array): ExecDenial | undefined {
 	const end = path.indexOf(0);
 	return {
 		pid: view.getUint32(0, true),
-		killed: view.getUint32(4, true) !== 0,
+		killed: view.getUint16(4, true) !== 0,
+		launching: view.getUint16(6, true) !== 0,
 		path: new TextDecoder().decode(end < 0 ? path : path.subarray(0, end)),
 	};
 }

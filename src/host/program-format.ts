@@ -34,11 +34,25 @@ export function loaderOf(head: Uint8Array): string | undefined {
 	return undefined;
 }
 
-/** The interpreter that the first line of a script names; undefined for what is no script. */
-export function shebangOf(head: Uint8Array): string | undefined {
+/** The first line of a script. */
+export interface Shebang {
+	readonly interpreter: string;
+	/** Everything after it: the kernel passes it as one argument. Empty: none. */
+	readonly argument: string;
+}
+
+/** What the first line of a script names; undefined for what is no script. */
+export function shebangOf(head: Uint8Array): Shebang | undefined {
 	if (head[0] !== 0x23 || head[1] !== 0x21) return undefined;
-	// The kernel looks at 256 bytes and ends the name at a blank, a tab or the line's end.
-	const [line = ""] = text(head.subarray(2, 256)).split("\n");
-	const name = line.trim().split(/[ \t]/)[0];
-	return name === undefined || name === "" ? undefined : name;
+	// The kernel looks at 256 bytes and ends the name at a blank, a tab, a NUL or the line's end.
+	const [line = ""] = text(head.subarray(2, 256)).split(/[\n\0]/);
+	const [, interpreter, argument = ""] = /^[ \t]*([^ \t]+)[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
+	return interpreter === undefined ? undefined : { interpreter, argument };
+}
+
+/** The program that env(1) will look up in PATH for a script's first line; undefined where env is not what it names. */
+export function lookedUpBy({ interpreter, argument }: Shebang): string | undefined {
+	if (!interpreter.endsWith("/env")) return undefined;
+	const split = argument.startsWith("-S") ? argument.slice(2) : argument;
+	return split.split(/[ \t]+/).find((word) => word !== "" && !word.startsWith("-") && !word.includes("="));
 }

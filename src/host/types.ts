@@ -84,8 +84,12 @@ export interface ProgramFact {
 	readonly interpreters: readonly string[];
 	/** Dynamic loaders that the program or its interpreters name: the kernel opens them for execution. */
 	readonly loaders: readonly string[];
+	/** Programs that env(1) looks up in PATH for scripts that begin with `#!/usr/bin/env NAME`: not allowed by this entry. */
+	readonly lookedUp?: readonly string[];
 	/** The content that the policy holds it to. */
 	readonly sha256?: string;
+	/** With `sha256`: the very bytes that were found to be right. `source` is a path of the host to read them from. */
+	readonly snapshot?: { readonly source: string; readonly sizeBytes: number };
 }
 
 export interface HostFacts {

@@ -18,6 +18,7 @@ import type { Choice } from "../runtime/choose.ts";
 import type { Chosen, RuntimeOptions } from "./choose.ts";
 import { launchError } from "./launch-error.ts";
 import type { JailNetwork } from "./network.ts";
+import { Pins } from "./pins.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
 import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
@@ -82,6 +83,8 @@ class Run implements Running {
 	readonly #denials: Denial[] = [];
 	readonly #onEvent: ((event: NetworkEvent) => void) | undefined;
 	readonly #onDenial: ((denial: Denial) => void) | undefined;
+	/** The first name that the guard refused before the program ran: what a failed launch is explained by. */
+	#refusedAtLaunch: string | undefined;
 	#cause: Cause = "none";
 
 	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions, network?: JailNetwork) {
@@ -197,9 +200,15 @@ class Run implements Running {
 		this.#deny({ control: "network", detail: `${by}${event.message}`, ...allowedBy });
 	}
 
-	#denyProgram({ path, pid, killed }: ExecDenial): void {
+	#denyProgram({ path, pid, killed, launching }: ExecDenial): void {
+		if (launching && !killed) {
+			this.#refusedAtLaunch ??= path;
+			return;
+		}
 		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
-		this.#deny({ control: "exec", detail, allowedBy: `--exec ${path}` });
+		// What has no path (a deleted or memory file, a program that may not be looked at) cannot be listed.
+		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)");
+		this.#deny({ control: "exec", detail, ...(hasPath ? { allowedBy: `--exec ${path}` } : {}) });
 	}
 
 	#deny(denial: Denial): void {
@@ -221,10 +230,9 @@ class Run implements Running {
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
-			const refused = this.#denials.some(({ control }) => control === "exec");
 			const { driven, plan } = this.#prepared;
 			const command = driven === undefined ? this.#command : [driven.runtime];
-			throw launchError(reply.of === "jail" ? plan : workload, reply.failure, command, refused);
+			throw launchError(reply.of === "jail" ? plan : workload, reply.failure, command, this.#refusedAtLaunch);
 		}
 		if (end === undefined) await this.#session.sweepOwn();
 		this.#checkCleanup(end);
@@ -282,7 +290,10 @@ class Run implements Running {
 		const raw = this.#prepared.driven?.end(seen, group) ?? seen;
 		const { runtime, rolledBackFrom, why } = this.choice;
 		return {
-			...endOf(raw, this.#denials.at(-1)),
+			...endOf(
+				raw,
+				this.#denials.findLast(({ control }) => control === "exec"),
+			),
 			cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
 			cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
 			wallMs: exit?.wallMs ?? 0,
@@ -304,6 +315,19 @@ class Run implements Running {
  * @throws VmjailError where the policy or the command cannot be had on this host; nothing has been started then
  */
 export async function start(command: readonly string[], options: RunOptions): Promise<Running> {
+	const pins = new Pins();
+	const close = () => pins.close();
+	try {
+		const running = await startWith(pins, command, options);
+		running.result.then(close, close);
+		return running;
+	} catch (error) {
+		close();
+		throw error;
+	}
+}
+
+async function startWith(pins: Pins, command: readonly string[], options: RunOptions): Promise<Running> {
 	const at = session();
 	const facts = await at.facts();
 	const id = at.newGroupId();
@@ -318,7 +342,7 @@ export async function start(command: readonly string[], options: RunOptions): Pr
 		const driven = prepareDriven(driver, options.policy, facts, command, terminal, id);
 		return new Run(at, { ...driven, choice }, command, options);
 	}
-	const prepared = { ...prepare(options.policy, facts, command, terminal, id), choice };
+	const prepared = { ...prepare(options.policy, facts, command, terminal, id, pins.keep), choice };
 	const { network } = options.policy.security;
 	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
 	const { JailNetwork } = await import("./network.ts");

@@ -42,13 +42,13 @@ function stepOf(launch: Launch | Plan, failure: StepFailure): Step | undefined {
 
 /**
  * The error for a failure. An execve(2) that failed is COMMAND_NOT_FOUND or COMMAND_NOT_EXECUTABLE, anything else
- * LAUNCH_FAILED. `refused`: the exec guard refused a program.
+ * LAUNCH_FAILED. `refused`: the file that the exec guard refused.
  */
 export function launchError(
 	launch: Launch | Plan,
 	failure: StepFailure,
 	command: readonly string[],
-	refused = false,
+	refused?: string,
 ): VmjailError {
 	const step = stepOf(launch, failure);
 	const name = errnoName(failure.error);
@@ -58,11 +58,11 @@ export function launchError(
 	return new VmjailError("LAUNCH_FAILED", `${label}: ${name}`, { remedy: REMEDIES[`${call} ${name}`] ?? DOCTOR });
 }
 
-function execError(step: Step, name: string, failure: StepFailure, program: string, refused: boolean): VmjailError {
+function execError(step: Step, name: string, failure: StepFailure, program: string, refused?: string): VmjailError {
 	const file = program.includes("/") ? step.label.slice(EXEC_LABEL.length) : program;
-	if (refused) {
-		return new VmjailError("COMMAND_NOT_EXECUTABLE", `${file}: refused: it is not in security.process.allow`, {
-			remedy: `Allow it: --exec ${file.startsWith("/") ? file : "PATH"} (see \`vmjail check\` for what else it needs).`,
+	if (refused !== undefined) {
+		return new VmjailError("COMMAND_NOT_EXECUTABLE", `refused: ${refused} is not in security.process.allow`, {
+			remedy: `Allow it: --exec ${refused} (\`vmjail check\` tells what else it needs).`,
 		});
 	}
 	const denied = failure.denied !== 0 && (name === "ENOENT" || name === "ENOTDIR");

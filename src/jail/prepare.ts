@@ -3,7 +3,7 @@
 import { type CgroupSteps, cgroupSteps } from "../cgroup/steps.ts";
 import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
-import { probePrograms } from "../host/programs.ts";
+import { type Keep, probePrograms } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
 import { belowGateway, resolverSteps, sendNamespaceSteps } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
@@ -103,7 +103,7 @@ function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
 export function inGroup(plan: Plan, cgroup: CgroupSteps): Plan {
 	return {
 		...plan,
-		before: cgroup.host,
+		before: [...plan.before, ...cgroup.host],
 		parent: [...cgroup.parent, ...plan.parent],
 		child: [...cgroup.child, ...plan.child],
 		account: cgroup.account,
@@ -118,6 +118,7 @@ export function inGroup(plan: Plan, cgroup: CgroupSteps): Plan {
  * The spec, the plan with its cgroup, and the limits for pid 1.
  *
  * @param id of the jail's cgroup, from newGroupId
+ * @param keep see {@link probePrograms}; without it the plan cannot be carried out where a program is held to a digest
  * @throws VmjailError HOST_UNSUPPORTED, PATH_INVALID, POLICY_INVALID, USAGE: before anything was changed
  */
 export function prepare(
@@ -126,13 +127,14 @@ export function prepare(
 	command: readonly string[],
 	terminal: boolean,
 	id: string,
+	keep?: Keep,
 ): Prepared {
 	const networked = policy.security.network.mode === "hostwithpolicy";
 	const { allow } = policy.security.process;
 	const facts: HostFacts = {
 		...host,
 		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
-		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path) }),
+		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path, keep) }),
 	};
 	const mac = macMissing(policy, facts);
 	const spec = without(specOf({ policy, facts, command, terminal }), mac);

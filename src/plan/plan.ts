@@ -8,6 +8,7 @@ import { mountSteps } from "./mounts.ts";
 import { cgroupNamespaceSteps, cloneFlags, idMapSteps, namespaceSteps } from "./namespaces.ts";
 import { allowSteps, memfdSteps, withoutExec } from "./programs.ts";
 import { deviceLinkSteps, enterRootSteps, newRootSteps } from "./root.ts";
+import { closeSnapshotSteps, openSnapshotSteps, snapshotSteps } from "./snapshots.ts";
 import type { Plan, Step } from "./types.ts";
 
 /** Steps of other parts of vmjail that belong into a jail's set-up. */
@@ -30,8 +31,8 @@ export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Pl
 	const mounts = programs.length === 0 ? spec.mounts : withoutExec(spec.mounts, programs);
 	return {
 		cloneFlags: cloneFlags(spec.linux),
-		before: [],
-		parent: idMapSteps(spec.linux, facts.caller.privileged),
+		before: openSnapshotSteps(programs),
+		parent: [...closeSnapshotSteps(programs), ...idMapSteps(spec.linux, facts.caller.privileged)],
 		child: [
 			{ label: "start a session", call: "setsid", args: [] },
 			...cgroupNamespaceSteps(spec.linux),
@@ -39,6 +40,7 @@ export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Pl
 			...mountSteps(mounts, facts.paths),
 			...deviceLinkSteps(),
 			...maskSteps(spec.linux.maskedPaths ?? [], facts.paths),
+			...snapshotSteps(programs),
 			...(programs.length === 0 ? [] : memfdSteps()),
 			...readonlySteps(spec.linux.readonlyPaths ?? [], facts.paths),
 			...(extra.beforeRoot ?? []),

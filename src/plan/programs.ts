@@ -1,7 +1,8 @@
 /** The exec allow-list as steps: what the guard lets run, what Landlock lets be executed, and the filter that stops execve. */
 
 import type { Architecture, ProgramFact } from "../host/types.ts";
-import type { Mount } from "../oci/types.ts";
+import { hasAny } from "../oci/seccomp/masks.ts";
+import type { LinuxSeccomp, Mount } from "../oci/types.ts";
 import {
 	AT_FDCWD,
 	O_CLOEXEC,
@@ -16,6 +17,11 @@ import { parseOptions } from "./options.ts";
 import { compileSeccomp } from "./seccomp/compile.ts";
 import { block, cstring, struct, text } from "./steps.ts";
 import type { Step } from "./types.ts";
+
+/** asm-generic/errno{-base,}.h, sched.h */
+const EPERM = 1;
+const ENOSYS = 38;
+const CLONE_UNTRACED = 0x0080_0000;
 
 const LINK_FREE = struct("{O_PATH|O_CLOEXEC, RESOLVE_NO_SYMLINKS}", [
 	{ u64: O_PATH | O_CLOEXEC },
@@ -71,9 +77,10 @@ export function memfdSteps(): readonly Step[] {
 	];
 }
 
-/** Writable mounts lose the right to execute, except where a listed program lies in them. */
+/** Writable mounts lose the right to execute, except where the kernel must open a file of theirs to execute it. */
 export function withoutExec(mounts: readonly Mount[], programs: readonly ProgramFact[]): readonly Mount[] {
-	const executable = executableFiles(programs);
+	const covered = new Set(programs.flatMap(({ real, snapshot }) => (snapshot === undefined ? [] : [real])));
+	const executable = executableFiles(programs).filter((file) => !covered.has(file));
 	return mounts.map((mount) => {
 		const { destination, options = [] } = mount;
 		const holdsProgram = executable.some((file) => file === destination || file.startsWith(`${destination}/`));
@@ -82,12 +89,27 @@ export function withoutExec(mounts: readonly Mount[], programs: readonly Program
 	});
 }
 
-/** In the workload, before its other filter: execve(2) and execveat(2) stop for the guard. Without a tracer they fail. */
+/**
+ * Keeps every process under the guard. A process without a tracer cannot execute anything (SECCOMP_RET_TRACE answers
+ * ENOSYS then), but it could have another one trace it, or answer its own calls by a seccomp listener, which comes first:
+ * so nobody traces, and nobody is born untraced. clone3's flags lie behind a pointer; without it C libraries use clone.
+ */
+const GUARDED: LinuxSeccomp = {
+	defaultAction: "SCMP_ACT_ALLOW",
+	syscalls: [
+		{ names: ["execve", "execveat"], action: "SCMP_ACT_TRACE" },
+		{ names: ["ptrace"], action: "SCMP_ACT_ERRNO", errnoRet: EPERM },
+		{ names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS },
+		{ names: ["clone"], action: "SCMP_ACT_ERRNO", errnoRet: EPERM, args: [...hasAny(0, CLONE_UNTRACED)] },
+	],
+};
+
+/**
+ * In the workload, before its other filter: execve(2) and execveat(2) stop for the guard. Calls of other architectures
+ * (32-bit, x32) are refused, as in every filter of ours: their execve has another number.
+ */
 export function stopAtExecSteps(arch: Architecture): readonly Step[] {
-	const { bytes } = compileSeccomp(
-		{ defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["execve", "execveat"], action: "SCMP_ACT_TRACE" }] },
-		arch,
-	);
+	const { bytes } = compileSeccomp(GUARDED, arch);
 	const count = bytes.length / 8;
 	const program = struct(`{${count} instructions}`, [
 		{ u16: count },

@@ -1,6 +1,7 @@
 /** Values that are fine each, and cannot hold together. */
 
 import type { Problem } from "./problems.ts";
+import { parseProgram } from "./programs.ts";
 import { show } from "./shown.ts";
 import type { JsonPath } from "./tree.ts";
 
@@ -75,7 +76,7 @@ function placedTwice(file: Rec): readonly Problem[] {
 function maskedExecutables(file: Rec, process: Rec): readonly Problem[] {
 	const masked = items(file["maskedPaths"]);
 	return items(process["allow"]).flatMap((path, index) => {
-		if (typeof path !== "string" || !masked.includes(path)) return [];
+		if (typeof path !== "string" || !masked.includes(parseProgram(path).path)) return [];
 		return [
 			{
 				path: ["security", "process", "allow", index],

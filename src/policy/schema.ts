@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { choice, list, path, said, section, size, text, textOrNumber } from "./fields.ts";
 import { parseMaskedPath, parsePath, parseWritablePath } from "./paths.ts";
 import { PRESET_NAMES } from "./preset-names.ts";
+import { parseAllowed } from "./programs.ts";
 import { parseAddressRule, parseNameRule, parsePublishedPort } from "./rules.ts";
 import { seccomp } from "./schema-seccomp.ts";
 import { system } from "./schema-system.ts";
@@ -113,7 +114,9 @@ const security = section(
 				{
 					allow: v.optional(
 						list(
-							path("An executable.", parsePath, ["/usr/bin/ls"]),
+							path("An executable. With @sha256: and its digest, only with that content.", parseAllowed, [
+								"/usr/bin/ls",
+							]),
 							"The only executables that may run, by the file they resolve to. Empty: no restriction.",
 						),
 						[],

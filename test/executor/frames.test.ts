@@ -114,10 +114,10 @@ describe("what the executor says", () => {
 	it("when it refused a program", () => {
 		const denied = structure(264, [
 			[AT.denied.pid, 4, 17],
-			[AT.denied.killed, 4, 1],
+			[AT.denied.killed, 2, 1],
 		]);
 		denied.set(new TextEncoder().encode("/bin/é"), AT.denied.path);
-		expect(decodeDenial(denied)).toEqual({ pid: 17, killed: true, path: "/bin/é" });
+		expect(decodeDenial(denied)).toEqual({ pid: 17, killed: true, launching: false, path: "/bin/é" });
 		expect(decodeDenial(denied.fill(120, AT.denied.path))).toMatchObject({ path: "x".repeat(256) });
 		expect(decodeDenial(denied.subarray(1))).toBeUndefined();
 	});

@@ -38,7 +38,7 @@ export const AT = {
 	failure: { section: 0, step: 4, error: 8, denied: 12 },
 	exited: { status: 0, cause: 4, user_us: 8, system_us: 16, max_rss_bytes: 24, wall_ns: 32, cgroup_cpu_ns: 40 },
 	ended: { status: 0, cleanup_failures: 4, cleanup: 8 },
-	denied: { pid: 0, killed: 4, path: 8 },
+	denied: { pid: 0, killed: 4, launching: 6, path: 8 },
 	report: { id: 0, length: 2 },
 	stopped: { signal: 0 },
 	signal_request: { signal: 0, everyone: 4 },

@@ -42,7 +42,7 @@ int main(void)
 	AT(exited, status), AT(exited, cause), AT(exited, user_us), AT(exited, system_us), AT(exited, max_rss_bytes);
 	AT(exited, wall_ns), AT(exited, cgroup_cpu_ns);
 	AT(ended, status), AT(ended, cleanup_failures), AT(ended, cleanup);
-	AT(denied, pid), AT(denied, killed), AT(denied, path);
+	AT(denied, pid), AT(denied, killed), AT(denied, launching), AT(denied, path);
 	AT(report, id), AT(report, length);
 	AT(stopped, signal), AT(signal_request, signal), AT(signal_request, everyone), AT(resize_request, rows);
 	AT(resize_request, columns);

@@ -56,7 +56,7 @@ describe("the error for a failed step", () => {
 });
 
 describe("the error for a program that did not start", () => {
-	const of = (error: number, command: readonly string[] = ["prog"], denied = 0, refused = false) =>
+	const of = (error: number, command: readonly string[] = ["prog"], denied = 0, refused?: string) =>
 		launchError(workload, failureAt(last, error, denied), command, refused);
 
 	it.each([errno.ENOENT, errno.ENOTDIR])("is not found: %i", (error) => {
@@ -100,9 +100,9 @@ describe("the error for a program that did not start", () => {
 	});
 
 	it("was refused by the allow-list", () => {
-		expect(of(errno.EACCES, ["prog"], 0, true)).toMatchObject({
+		expect(of(errno.EACCES, ["prog"], 0, "/usr/bin/prog")).toMatchObject({
 			code: "COMMAND_NOT_EXECUTABLE",
-			message: "prog: refused: it is not in security.process.allow",
+			message: "refused: /usr/bin/prog is not in security.process.allow",
 			remedy: expect.stringContaining("--exec"),
 		});
 	});
@@ -118,7 +118,7 @@ describe("the error for whatever the executor may report", () => {
 			return decodeFailure(bytes);
 		});
 		fc.assert(
-			fc.property(reports, fc.boolean(), fc.boolean(), (failure, ofPlan, refused) => {
+			fc.property(reports, fc.boolean(), fc.option(fc.string(), { nil: undefined }), (failure, ofPlan, refused) => {
 				if (failure === undefined) return;
 				const error = launchError(ofPlan ? plan : workload, failure, ["prog"], refused);
 				expect(error.code).toMatch(/^(LAUNCH_FAILED|COMMAND_NOT_\w+)$/);

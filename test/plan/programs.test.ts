@@ -12,6 +12,9 @@ import {
 import type { Bytes, Step } from "../../src/plan/types.ts";
 import { ARCH, checkProgram, parseProgram, RET, run } from "../helpers/bpf.ts";
 
+const EPERM = 1;
+const ENOSYS = 38;
+
 const SHELL: ProgramFact = { path: "/bin/sh", real: "/usr/bin/dash", interpreters: [], loaders: ["/lib/ld.so"] };
 const SCRIPT: ProgramFact = {
 	path: "/work/tool",
@@ -91,15 +94,33 @@ function filterOf(step: Step | undefined) {
 
 describe("the filter that stops for the guard", () => {
 	it.each([
-		["x86_64", 59, 322],
-		["aarch64", 221, 281],
-	] as const)("on %s stops execve and execveat, and lets every other call pass", (arch, execve, execveat) => {
+		["x86_64", { execve: 59, execveat: 322, ptrace: 101, clone3: 435 }],
+		["aarch64", { execve: 221, execveat: 281, ptrace: 117, clone3: 435 }],
+	] as const)("on %s stops execve and execveat, and lets nobody escape its tracer", (arch, calls) => {
 		const filter = filterOf(stopAtExecSteps(arch)[0]);
 		checkProgram(filter);
-		const action = (nr: number) => run(filter, { nr, arch: ARCH[arch], args: [] }).value & 0xffff0000;
-		expect([action(execve), action(execveat)]).toEqual([RET.TRACE, RET.TRACE].map((value) => value & 0xffff0000));
-		for (let nr = 0; nr < 500; nr++) {
-			if (nr !== execve && nr !== execveat) expect([nr, action(nr)]).toEqual([nr, RET.ALLOW & 0xffff0000]);
+		const answer = (nr: number) => run(filter, { nr, arch: ARCH[arch], args: [] }).value;
+		const action = (nr: number) => answer(nr) & 0xffff0000;
+		expect([action(calls.execve), action(calls.execveat)]).toEqual(
+			[RET.TRACE, RET.TRACE].map((value) => value & 0xffff0000),
+		);
+		expect([answer(calls.ptrace), answer(calls.clone3)]).toEqual([RET.ERRNO | EPERM, RET.ERRNO | ENOSYS]);
+		const others = Array.from({ length: 500 }, (_, nr) => nr).filter(
+			(nr) => !Object.values<number>(calls).includes(nr),
+		);
+		expect(others.filter((nr) => answer(nr) !== RET.ALLOW)).toEqual([]);
+	});
+
+	it.each([
+		["x86_64", 56],
+		["aarch64", 220],
+	] as const)("on %s lets clone(2) make every process but an untraced one", (arch, clone) => {
+		const filter = filterOf(stopAtExecSteps(arch)[0]);
+		const answer = (flags: bigint) => run(filter, { nr: clone, arch: ARCH[arch], args: [flags] }).value;
+		expect(answer(0n)).toBe(RET.ALLOW);
+		expect(answer(0xff7f_ffffn)).toBe(RET.ALLOW);
+		for (const flags of [0x0080_0000n, 0x0080_0011n, 0xffff_ffffn, 0x1_0080_0000n]) {
+			expect(answer(flags)).toBe(RET.ERRNO | EPERM);
 		}
 	});
 

@@ -1,0 +1,124 @@
+/** Ways around the exec allow-list: each works in the open, and none in a jail, with Landlock and without. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { requireOr } from "../helpers/requirement.ts";
+import { CALLERS, CHECKOUT, missingCaller, Place, type Ran, run, vmjail } from "../system/caller.ts";
+import { allowing, buildPrograms, FENCES, type Fence, put } from "./programs.ts";
+
+/** What meets each attack. Where the guard cannot follow the name, it kills what was loaded. */
+const ATTACKS: Readonly<Record<string, string | readonly string[]>> = {
+	direct: "EACCES",
+	doubled_slashes: "EACCES",
+	dots: "EACCES",
+	by_root_link: "EACCES",
+	by_parents_root_link: ["EACCES", "killed"],
+	by_cwd_link: "EACCES",
+	relative: "EACCES",
+	by_folder: "EACCES",
+	by_symlink: "EACCES",
+	copied: "EACCES",
+	by_loader: "EACCES",
+	by_memory_file: "EACCES",
+	by_executable_memory_file: "EACCES",
+	by_proc_of_memory_file: "EACCES",
+	by_dev_fd_of_memory_file: "EACCES",
+	by_empty_path: "EACCES",
+	by_path_descriptor: "EACCES",
+	by_libc_fexecve: "EACCES",
+	deleted: "EACCES",
+	nameless: "EACCES",
+	by_vfork: "EACCES",
+	by_spawn: "EACCES",
+	by_thread: "EACCES",
+	untraced: "EPERM",
+	untraced_by_clone3: "ENOSYS",
+	traced_by_clone: "EACCES",
+	own_tracer: "EPERM",
+	untraced_with_listener: "EPERM",
+	traced_with_listener: ["EACCES", "killed"],
+	sigtrap_blocked: "EACCES",
+	guard_killed: "EACCES",
+	guard_traced: "EACCES",
+	guard_rewritten: "EACCES",
+	killed_on_the_way: "EACCES",
+	by_script: "EACCES",
+};
+
+const NAMES = Object.keys(ATTACKS);
+
+/** "NAME WHAT" for each attack. */
+function found(ran: Ran): Readonly<Record<string, string>> {
+	return Object.fromEntries(
+		ran.stdout
+			.trimEnd()
+			.split("\n")
+			.map((line) => line.split(" ") as [string, string]),
+	);
+}
+
+/** Nothing is refused by system call, so that the allow-list stands alone. */
+const EVERY_CALL = '{ "security": { "syscalls": { "defaultAction": "SCMP_ACT_ALLOW" } } }';
+
+const missingTools = buildPrograms();
+
+it("names every attack there is", () => {
+	const source = readFileSync(join(CHECKOUT, "test/fixtures/exec/attack.c"), "utf8");
+	expect(NAMES.toSorted()).toEqual(
+		[...source.matchAll(/\bX\((\w{4,})\)/g)]
+			.map(([, name]) => name)
+			.filter((name) => name !== "name")
+			.toSorted(),
+	);
+});
+
+for (const caller of CALLERS) {
+	describe.skipIf(requireOr(missingTools ?? missingCaller(caller)))(`attacks as ${caller.name}`, () => {
+		const place = new Place(caller);
+		afterAll(() => place.remove());
+		const open: { results: Readonly<Record<string, string>> } = { results: {} };
+		const jailed = new Map<Fence, Readonly<Record<string, string>>>();
+
+		beforeAll(async () => {
+			const attack = put(place, "attack");
+			const command = [attack, put(place, "canary"), place.work, ...NAMES];
+			open.results = found(await run(place, command));
+			const policy = place.write("policy.json", EVERY_CALL);
+			for (const fence of FENCES) {
+				jailed.set(fence, found(await allowing(place, fence, [attack], ["-q", "-c", policy, "--", ...command])));
+			}
+		});
+
+		it.each(NAMES)("%s", (name) => {
+			expect(open.results[name]).toBe("ran");
+			for (const fence of FENCES) expect([ATTACKS[name]].flat()).toContain(jailed.get(fence)?.[name]);
+		});
+
+		it("the same attacks in a jail without the list", async () => {
+			const names = NAMES.filter((name) => ATTACKS[name] === "EACCES");
+			const command = [put(place, "attack"), put(place, "canary"), place.work, ...names];
+			const ran = found(await vmjail(place, ["-q", "--rw", place.work, "--", ...command]));
+			expect(ran).toEqual(Object.fromEntries(names.map((name) => [name, "ran"])));
+		});
+
+		describe.each(["rename", "link", "symlink"])("a race by %s for the name of a listed program", (way) => {
+			const race = (jail: (command: readonly string[], listed: string) => Promise<Ran>) => {
+				const listed = put(place, "listed", `listed-${way}`);
+				const command = [put(place, "race"), way, listed, put(place, "static-canary", `canary-${way}`), "10000"];
+				return jail(command, listed);
+			};
+
+			it("is won without the list", async () => {
+				expect((await race((command) => run(place, command))).stdout).toMatch(/^canary 1 /);
+			});
+
+			it.each(FENCES)("is lost 10,000 times: %s", async (fence) => {
+				const { stdout } = await race((command, listed) =>
+					allowing(place, fence, [command[0] ?? "", listed], ["-q", "--", ...command], { timeoutMs: 120_000 }),
+				);
+				expect(stdout).toMatch(/^canary 0 listed [1-9]\d* refused [1-9]\d* killed \d+\n$/);
+			});
+		});
+	});
+}

@@ -1,0 +1,76 @@
+/** The C programs of the tests of the exec allow-list, and jails for them. */
+
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { CHECKOUT, missingPrograms, type Place, type Ran, type RunOptions, run, VMJAIL } from "../system/caller.ts";
+
+const SOURCES = join(CHECKOUT, "test/fixtures/exec");
+const BUILT = join(CHECKOUT, "build/exec-tests");
+
+/** The canary is dynamic, so that there is a loader to name; what runs in odd places needs nothing else. */
+const STATIC = ["attack", "behave", "listed", "race", "without-calls"] as const;
+
+/** Compiles the programs. @returns why they cannot be, with the remedy; undefined where they are there. */
+export function buildPrograms(): string | undefined {
+	const missing = missingPrograms("gcc");
+	if (missing !== undefined) return missing;
+	mkdirSync(BUILT, { recursive: true });
+	const build = (name: string, output: string, ...flags: readonly string[]) =>
+		execFileSync("gcc", [
+			...["-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-pthread", ...flags],
+			...["-o", join(BUILT, output), join(SOURCES, `${name}.c`)],
+		]);
+	for (const name of STATIC) build(name, name, "-static");
+	build("canary", "canary");
+	build("canary", "static-canary", "-static");
+	build("preload", "preload.so", "-shared", "-fPIC");
+	return undefined;
+}
+
+/** Landlock's calls have the same numbers everywhere; EOPNOTSUPP is what a kernel answers that was started without it. */
+const LANDLOCK_CALLS = "444,445,446";
+const EOPNOTSUPP = 95;
+
+/** What holds the list: the guard with Landlock beside it, or the guard alone. */
+export const FENCES = ["guard and Landlock", "guard alone"] as const;
+export type Fence = (typeof FENCES)[number];
+
+/** A folder of the caller's with a copy of one of the programs, writable in its jails. */
+export function put(place: Place, program: string, name = program): string {
+	const path = join(place.work, name);
+	copyFileSync(join(BUILT, program), path);
+	chmodSync(path, 0o755);
+	return place.own(path);
+}
+
+/** Runs ./vmjail as on a kernel that has none of these system calls: "444,445". */
+export function withoutCalls(
+	place: Place,
+	errno: number,
+	calls: string,
+	args: readonly string[],
+	options?: RunOptions,
+): Promise<Ran> {
+	return run(place, [join(BUILT, "without-calls"), `${errno}`, calls, VMJAIL, ...args], options);
+}
+
+/** Runs ./vmjail with these programs allowed and the place's folder writable, in front of further arguments. */
+export function allowing(
+	place: Place,
+	fence: Fence,
+	programs: readonly string[],
+	args: readonly string[],
+	options?: RunOptions,
+): Promise<Ran> {
+	const lists = ["--rw", place.work, ...programs.flatMap((program) => ["--exec", program]), ...args];
+	// An ordinary user may lack control groups here; that is not what is tested.
+	const optional = ["landlock", "memory", "pids"].flatMap((control) => ["--optional", control]);
+	if (fence === "guard and Landlock") return run(place, [VMJAIL, ...optional, ...lists], options);
+	return withoutCalls(place, EOPNOTSUPP, LANDLOCK_CALLS, [...optional, ...lists], options);
+}
+
+/** The lines that tell of refused programs. */
+export function refusals(stderr: string): readonly string[] {
+	return stderr.split("\n").filter((line) => line.startsWith("vmjail: refused: "));
+}
