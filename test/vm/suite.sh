@@ -66,5 +66,6 @@ check "vmjail doctor: every control group in a delegated group" "0 cgroup: io +v
 vitest_as user supervised tester --exclude test/plan/seccomp/differential.system.test.ts \
 	--exclude test/executor/fuzz.system.test.ts --exclude test/system/kill.system.test.ts --exclude 'test/runtime/**' \
 	--exclude 'test/conformance/**'
-vitest_as root plain root test/system/attacks/files test/system/attacks/kernel test/plan/seccomp/kernel
+vitest_as root plain root test/system/attacks/files test/system/attacks/kernel test/plan/seccomp/kernel \
+	test/network/product
 : >/run/vm/done
