@@ -119,7 +119,7 @@ describe.skipIf(requireOr(missingCaller(USER)))("every policy of the talk", () =
 		const named = [...stderr.matchAll(/^(?:vmjail: | {2})(\S+): not available yet: /gm)].map(([, path]) => path);
 		expect(named).toEqual(later);
 		expect(status).toBe(later.length === 0 ? 0 : 125);
-		if (later.length === 0) expect(stdout).toMatch(/^The policy is sound/);
+		if (later.length === 0) expect(stdout).toMatch(/^The policy is sound/m);
 	});
 
 	it.each(slides.filter((slide) => LATER[slide]?.length !== 0))("%s starts nothing", async (slide) => {
