@@ -13,11 +13,11 @@ const STATIC = ["attack", "behave", "listed", "race", "without-calls"] as const;
 
 /** Compiles the programs. @returns why they cannot be, with the remedy; undefined where they are there. */
 export function buildPrograms(): string | undefined {
-	const missing = missingPrograms("gcc");
+	const missing = missingPrograms("cc");
 	if (missing !== undefined) return missing;
 	mkdirSync(BUILT, { recursive: true });
 	const build = (name: string, output: string, ...flags: readonly string[]) =>
-		execFileSync("gcc", [
+		execFileSync("cc", [
 			...["-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-pthread", ...flags],
 			...["-o", join(BUILT, output), join(SOURCES, `${name}.c`)],
 		]);
