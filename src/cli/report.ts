@@ -4,7 +4,7 @@ import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { VmjailError } from "../errors.ts";
 import type { Missing } from "../host/types.ts";
-import type { Running } from "../jail/jail.ts";
+import type { Running } from "../jail/types.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
 
 export const FAILED = 125;

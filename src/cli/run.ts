@@ -2,7 +2,8 @@
 
 import { openSync, writeFileSync, writeSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
-import { type Running, type RunResult, start } from "../jail/jail.ts";
+import { start } from "../jail/run.ts";
+import type { Running, RunResult } from "../jail/types.ts";
 import { exitStatus, signalNumber } from "../outcome/outcome.ts";
 import type { Policy } from "../policy/types.ts";
 import { describe, FAILED, say, sayDenial, sayEnd, sayMissing, sayRuntime, statusOf } from "./report.ts";

@@ -1,8 +1,8 @@
 /** Between the caller's terminal and the jail's: bytes both ways, window size, Ctrl-Z. */
 
 import { isatty, ReadStream } from "node:tty";
-import type { Running, TerminalRequest } from "../jail/jail.ts";
 import type { Budget } from "../jail/stdio.ts";
+import type { Running, TerminalRequest } from "../jail/types.ts";
 import { signalNumber } from "../outcome/outcome.ts";
 
 /**

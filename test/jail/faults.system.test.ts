@@ -1,7 +1,8 @@
 import { closeSync, openSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { type RunOptions, run, start } from "../../src/jail/jail.ts";
+import { run, start } from "../../src/jail/run.ts";
 import { closeSession, session } from "../../src/jail/session.ts";
+import type { RunOptions } from "../../src/jail/types.ts";
 import { childrenOf } from "../executor/peer.ts";
 import { leftovers } from "../helpers/clean.ts";
 import { policyOf } from "../helpers/policy.ts";

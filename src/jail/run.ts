@@ -1,74 +1,29 @@
-/** A jail: made from a policy, runs programs, leaves nothing. */
+/** One program in a jail of its own: made from a policy, leaves nothing. */
 
 import { closeSync } from "node:fs";
-import { readUsage } from "../cgroup/usage.ts";
-import { VmjailError } from "../errors.ts";
 import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
 import type { EndReport, ExecDenial } from "../executor/frames.ts";
 import type { ExecReply, JailProcess } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
 import type { NetworkEvent } from "../network/events.ts";
-import { endOf, type RawEnd } from "../outcome/outcome.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
-import type { Terminal } from "../plan/terminal.ts";
 import type { Workload } from "../plan/types.ts";
 import { workloadOf } from "../plan/workload.ts";
-import type { Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
-import type { Chosen, RuntimeOptions } from "./choose.ts";
+import type { Chosen } from "./choose.ts";
+import { type Cause, checkCleanup, checkLost, groupUsage, outcomeOf, RUNLC, rawEnd } from "./ending.ts";
 import { launchError } from "./launch-error.ts";
 import type { JailNetwork } from "./network.ts";
 import { Pins } from "./pins.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
-import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
-
-export interface RunOptions extends Streams, RuntimeOptions {
-	readonly policy: Policy;
-	/** Ends the program and the jail; the outcome is then `cancelled`. */
-	readonly signal?: AbortSignal;
-	/** A terminal of the jail's own in place of some streams. */
-	readonly terminal?: TerminalRequest;
-	/** Called for each thing that the network gateway saw or refused, as it happens. */
-	readonly onNetworkEvent?: (event: NetworkEvent) => void;
-	/** Called for each distinct refusal, as it happens. */
-	readonly onDenial?: (denial: Denial) => void;
-}
-
-export interface TerminalRequest extends Terminal {
-	/** Gets the master side. With a limit on output, what is read from it must be offered to `budget` first. */
-	readonly onMaster: (descriptor: number, budget: Budget | undefined) => void;
-	/** The program was stopped (Ctrl-Z); it goes on when it gets SIGCONT. */
-	readonly onStopped?: (signal: number) => void;
-}
-
-/** What the program did, and what it wrote where that was collected. */
-export type RunResult = Outcome & { readonly stdout?: Buffer; readonly stderr?: Buffer };
-
-/** A program that runs in a jail of its own. */
-export interface Running {
-	/** @throws VmjailError as {@link run} does */
-	readonly result: Promise<RunResult>;
-	/** Controls that go unenforced because the policy's `optional` lets them. */
-	readonly missing: readonly Missing[];
-	/** Sends a signal to the program's process group. */
-	signal(number: number): void;
-	resize(rows: number, columns: number): void;
-	cancel(): void;
-	/** The runtime that carries it out, and why where it is not the policy's first. */
-	readonly choice: Choice;
-}
-
-const RUNLC: Choice = { runtime: "runlc" };
-
-type Cause = RawEnd["cause"];
+import { Budget, type OpenStreams, openStreams } from "./stdio.ts";
+import type { Running, RunOptions, RunResult } from "./types.ts";
 
 interface Executed {
 	readonly replied: Promise<ExecReply>;
 	readonly streams: OpenStreams;
 }
-
-const SIGKILL = 9;
 
 /** The run of one program in one jail. */
 class Run implements Running {
@@ -235,8 +190,8 @@ class Run implements Running {
 			throw launchError(reply.of === "jail" ? plan : workload, reply.failure, command, this.#refusedAtLaunch);
 		}
 		if (end === undefined) await this.#session.sweepOwn();
-		this.#checkCleanup(end);
-		if (reply.kind === "lost") this.#checkLost(end);
+		checkCleanup(end, this.#prepared.plan);
+		if (reply.kind === "lost") checkLost(end, this.#cause);
 		return {
 			...this.#outcome(reply, end),
 			...(stdout === undefined ? {} : { stdout }),
@@ -244,68 +199,18 @@ class Run implements Running {
 		};
 	}
 
-	#checkCleanup(end: EndReport | undefined): void {
-		if (end !== undefined && end.cleanupFailures === 0) return;
-		if (end === undefined) {
-			throw new VmjailError("EXECUTOR_FAILED", "the executor died; the kernel ended the jail with it", {
-				remedy: "Look for who killed vmjail-executor (dmesg, for want of memory?), then run again.",
-			});
-		}
-		const step = end.cleanup?.step === undefined ? undefined : this.#prepared.plan.cleanup[end.cleanup.step];
-		throw new VmjailError(
-			"EXECUTOR_FAILED",
-			`the program ended, but cleaning up did not succeed: ${step?.label ?? "?"}`,
-			{
-				remedy: "The next vmjail tries again; `vmjail doctor` shows what is left.",
-			},
-		);
-	}
-
-	/** Killed (for want of memory, say) pid 1 takes the program with it; that it leaves by itself is a fault. */
-	#checkLost(end: EndReport | undefined): void {
-		const status = end?.status ?? 0;
-		if (this.#cause !== "none" || (status & 0x7f) === SIGKILL) return;
-		throw new VmjailError(
-			"EXECUTOR_FAILED",
-			`the jail's pid 1 refused to go on (wait status 0x${status.toString(16)})`,
-			{
-				remedy:
-					"It takes files, pipes, sockets and terminals as streams, not what was opened with O_PATH. Else report it.",
-			},
-		);
-	}
-
 	#outcome(reply: Exclude<ExecReply, { kind: "failed" }>, end: EndReport | undefined): Outcome {
-		const byName = [...(end?.reports ?? [])].map(
-			([number, bytes]) => [this.#plan.reports[number] ?? "", bytes] as const,
-		);
-		const group = readUsage(Object.fromEntries(byName));
+		const group = groupUsage(end?.reports, this.#plan.reports);
 		const exit = reply.kind === "exited" ? reply.exit : undefined;
-		const seen: RawEnd = {
-			...(exit === undefined ? {} : { status: exit.status }),
-			cause: this.#cause === "none" ? (exit?.cause ?? "none") : this.#cause,
-			oomKills: group.oomKills,
-			pidsRefused: group.pidsRefused,
-		};
-		const raw = this.#prepared.driven?.end(seen, group) ?? seen;
-		const { runtime, rolledBackFrom, why } = this.choice;
-		return {
-			...endOf(
-				raw,
-				this.#denials.findLast(({ control }) => control === "exec"),
-			),
-			cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
-			cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
-			wallMs: exit?.wallMs ?? 0,
-			memoryPeakBytes: group.memoryPeakBytes ?? exit?.maxRssBytes ?? 0,
-			...(group.pidsPeak === undefined ? {} : { pidsPeak: group.pidsPeak }),
-			oomKills: group.oomKills,
-			runtime,
-			...(rolledBackFrom === undefined ? {} : { rolledBackFrom }),
-			...(why === undefined ? {} : { rolledBackWhy: why }),
+		const seen = rawEnd(exit, this.#cause, group);
+		return outcomeOf({
+			raw: this.#prepared.driven?.end(seen, group) ?? seen,
+			group,
+			exit,
+			choice: this.choice,
 			missing: this.#prepared.missing,
 			denials: this.#denials,
-		};
+		});
 	}
 }
 

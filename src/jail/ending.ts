@@ -1,0 +1,94 @@
+/** How a program's end is judged: the executor's reports → an outcome, or a fault of the sandbox. */
+
+import { type GroupUsage, readUsage } from "../cgroup/usage.ts";
+import { VmjailError } from "../errors.ts";
+import type { EndReport, ExitReport } from "../executor/frames.ts";
+import type { Missing } from "../host/types.ts";
+import { endOf, type RawEnd } from "../outcome/outcome.ts";
+import type { Denial, Outcome } from "../outcome/types.ts";
+import type { Plan } from "../plan/types.ts";
+import type { Choice } from "../runtime/choose.ts";
+
+export type Cause = RawEnd["cause"];
+
+export const RUNLC: Choice = { runtime: "runlc" };
+
+const SIGKILL = 9;
+
+/** The counters of a group, by the names that the steps report them under. */
+export function groupUsage(reports: ReadonlyMap<number, Uint8Array> | undefined, names: readonly string[]): GroupUsage {
+	const byName = [...(reports ?? [])].map(([number, bytes]) => [names[number] ?? "", bytes] as const);
+	return readUsage(Object.fromEntries(byName));
+}
+
+/** What ended the program: what vmjail ended it for comes before what the executor did. */
+export function rawEnd(exit: ExitReport | undefined, cause: Cause, group: GroupUsage): RawEnd {
+	return {
+		...(exit === undefined ? {} : { status: exit.status }),
+		cause: cause === "none" ? (exit?.cause ?? "none") : cause,
+		oomKills: group.oomKills,
+		pidsRefused: group.pidsRefused,
+	};
+}
+
+export interface Facts {
+	readonly raw: RawEnd;
+	readonly group: GroupUsage;
+	/** Absent where pid 1 was lost with the program. */
+	readonly exit: ExitReport | undefined;
+	readonly choice: Choice;
+	readonly missing: readonly Missing[];
+	readonly denials: readonly Denial[];
+}
+
+export function outcomeOf({ raw, group, exit, choice, missing, denials }: Facts): Outcome {
+	const { runtime, rolledBackFrom, why } = choice;
+	return {
+		...endOf(
+			raw,
+			denials.findLast(({ control }) => control === "exec"),
+		),
+		cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
+		cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
+		wallMs: exit?.wallMs ?? 0,
+		memoryPeakBytes: group.memoryPeakBytes ?? exit?.maxRssBytes ?? 0,
+		...(group.pidsPeak === undefined ? {} : { pidsPeak: group.pidsPeak }),
+		oomKills: group.oomKills,
+		runtime,
+		...(rolledBackFrom === undefined ? {} : { rolledBackFrom }),
+		...(why === undefined ? {} : { rolledBackWhy: why }),
+		missing,
+		denials,
+	};
+}
+
+/** @throws VmjailError EXECUTOR_FAILED where the executor died, or could not take the jail's groups away */
+export function checkCleanup(end: EndReport | undefined, plan: Plan): void {
+	if (end !== undefined && end.cleanupFailures === 0) return;
+	if (end === undefined) {
+		throw new VmjailError("EXECUTOR_FAILED", "the executor died; the kernel ended the jail with it", {
+			remedy: "Look for who killed vmjail-executor (dmesg, for want of memory?), then run again.",
+		});
+	}
+	const step = end.cleanup?.step === undefined ? undefined : plan.cleanup[end.cleanup.step];
+	throw new VmjailError(
+		"EXECUTOR_FAILED",
+		`the program ended, but cleaning up did not succeed: ${step?.label ?? "?"}`,
+		{
+			remedy: "The next vmjail tries again; `vmjail doctor` shows what is left.",
+		},
+	);
+}
+
+/**
+ * Killed (for want of memory, say) pid 1 takes the program with it; that it leaves by itself is a fault.
+ *
+ * @throws VmjailError EXECUTOR_FAILED for that fault
+ */
+export function checkLost(end: EndReport | undefined, cause: Cause): void {
+	const status = end?.status ?? 0;
+	if (cause !== "none" || (status & 0x7f) === SIGKILL) return;
+	throw new VmjailError("EXECUTOR_FAILED", `the jail's pid 1 refused to go on (wait status 0x${status.toString(16)})`, {
+		remedy: "It takes files, pipes, sockets and terminals as streams, not what was opened with O_PATH. Else report it.",
+	});
+}
