@@ -60,6 +60,22 @@ static napi_value make_pipe(napi_env env, napi_callback_info info)
 	return pair_of(env, ends);
 }
 
+/* duplicate(descriptor: number): number */
+static napi_value duplicate(napi_env env, napi_callback_info info)
+{
+	napi_value argv[1], number;
+	size_t argc = 1;
+	int32_t descriptor;
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc != 1 || napi_get_value_int32(env, argv[0], &descriptor) != napi_ok)
+		return addon_fail(env, "fcntl", EINVAL);
+	const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0)
+		return addon_fail(env, "fcntl", errno);
+	napi_create_int32(env, copy, &number);
+	return number;
+}
+
 static bool write_all(int fd, const uint8_t *data, size_t size)
 {
 	while (size > 0) {
@@ -302,6 +318,7 @@ NAPI_MODULE_INIT()
 	const napi_property_descriptor functions[] = {
 		{"socketpair", NULL, make_socketpair, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"pipe", NULL, make_pipe, NULL, NULL, NULL, napi_enumerable, NULL},
+		{"duplicate", NULL, duplicate, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"memfd", NULL, make_memfd, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"send", NULL, send_message, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"watch", NULL, watch_socket, NULL, NULL, NULL, napi_enumerable, NULL},

@@ -8,6 +8,8 @@ export interface Addon {
 	socketpair(): [number, number];
 	/** Read end and write end of a pipe, close-on-exec. */
 	pipe(): [number, number];
+	/** Another descriptor of the same open file, close-on-exec. */
+	duplicate(descriptor: number): number;
 	/** A memfd with these bytes, sealed against every change. */
 	memfd(bytes: Uint8Array): number;
 	/** Sends one message with descriptors; false where the socket is full. Throws an Error with `code` otherwise. */

@@ -126,10 +126,14 @@ export class JailProcess {
 		this.#failure ??= failure;
 	}
 
-	/** From the zygote. What pid 1 said last may still be on its way. */
+	/**
+	 * From the zygote. What pid 1 said last may still be on its way; without a zygote nothing is waited for, since a pid 1
+	 * that was let go just before the zygote died, and had not asked for its parent-death signal yet, would live on.
+	 */
 	ended(end: EndReport | undefined): void {
 		this.#ended = true;
-		this.#settleIfOver();
+		if (end === undefined) this.close();
+		else this.#settleIfOver();
 		this.#resolveEnd(end);
 	}
 

@@ -104,8 +104,10 @@ class Run implements Running {
 
 	/** Streams that cannot be had end the jail, which waits for its program by now. */
 	#openStreams(options: RunOptions, budget: Budget | undefined): OpenStreams {
+		// What a terminal replaces is left alone: whoever read the caller's would take what is typed from it.
+		const replaced = Object.fromEntries((options.terminal?.streams ?? []).map((name) => [name, "ignore" as const]));
 		try {
-			return openStreams(options, budget, this.#prepared.driven?.passable);
+			return openStreams({ ...options, ...replaced }, budget, this.#prepared.driven?.passable);
 		} catch (error) {
 			this.#process.close();
 			throw error;
@@ -182,6 +184,7 @@ class Run implements Running {
 
 	async #finish({ replied, streams }: Executed, workload: Workload): Promise<RunResult> {
 		const reply = await replied;
+		streams.stop();
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {

@@ -2,7 +2,8 @@
 
 import { closeSync, constants, createReadStream, createWriteStream, fstatSync, openSync, type Stats } from "node:fs";
 import { Socket } from "node:net";
-import { Writable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
+import { isatty, ReadStream } from "node:tty";
 import { VmjailError } from "../errors.ts";
 import { type Addon, loadAddon } from "../executor/addon.ts";
 
@@ -26,6 +27,8 @@ export interface OpenStreams {
 	readonly descriptors: readonly [number, number, number];
 	/** To be called once the workload has its copies. */
 	close(): void;
+	/** To be called when the workload has ended: nothing is read from the caller's input any more. */
+	stop(): void;
 	/** What was collected; resolves when every writer is gone. */
 	readonly stdout: Promise<Buffer> | undefined;
 	readonly stderr: Promise<Buffer> | undefined;
@@ -82,13 +85,38 @@ function tap(readEnd: number, budget: Budget | undefined, forwardTo: NodeJS.Writ
 	return { done };
 }
 
-/** Feeds a pipe from where a file is being read, until its end or until nobody reads any more. */
-function pump(descriptor: number, writeEnd: number): void {
-	const file = createReadStream("", { fd: descriptor, autoClose: false });
+/**
+ * Reads what a descriptor of the caller's gives. Never by a blocking read(2) where it might wait for somebody: a thread in
+ * there cannot be called back, and Node waits for it before it ends.
+ */
+function readerOf(descriptor: number, addon: Addon): Readable {
+	const stat = fstatSync(descriptor);
+	if (isatty(descriptor)) return new ReadStream(addon.duplicate(descriptor));
+	if (stat.isFIFO()) return new Socket({ fd: reopened(descriptor, addon), readable: true, writable: false });
+	if (stat.isSocket()) return new Socket({ fd: addon.duplicate(descriptor), readable: true, writable: false });
+	return createReadStream("", { fd: descriptor, autoClose: false });
+}
+
+/** An open file of our own, where that is permitted: O_NONBLOCK on the caller's would be on for everybody who shares it. */
+function reopened(descriptor: number, addon: Addon): number {
+	try {
+		return openSync(`/proc/self/fd/${descriptor}`, constants.O_RDONLY | constants.O_NONBLOCK);
+	} catch {
+		return addon.duplicate(descriptor);
+	}
+}
+
+/** Feeds a pipe from what is being read, until its end, until nobody reads any more, or until what it returns is called. */
+function pump(reader: Readable, writeEnd: number): () => void {
 	const socket = new Socket({ fd: writeEnd, readable: false, writable: true });
-	socket.on("error", () => file.destroy());
-	file.on("error", () => socket.destroy());
-	file.pipe(socket);
+	const stop = () => {
+		reader.destroy();
+		socket.destroy();
+	};
+	socket.on("error", stop);
+	reader.on("error", stop);
+	reader.pipe(socket);
+	return stop;
 }
 
 /** May a runtime have this descriptor itself, or is a pipe to be put in between? */
@@ -127,6 +155,7 @@ const STREAMS = { 1: "stdout", 2: "stderr" } as const;
 class Opener {
 	readonly addon: Addon = loadAddon();
 	readonly toClose: number[] = [];
+	readonly toStop: (() => void)[] = [];
 	readonly passable: Passable;
 
 	constructor(passable: Passable) {
@@ -167,7 +196,7 @@ class Opener {
 	#inputFrom(descriptor: number): number {
 		if (this.passable(descriptor, "stdin")) return descriptor;
 		const [readEnd, writeEnd] = this.addon.pipe();
-		pump(descriptor, writeEnd);
+		this.toStop.push(pump(readerOf(descriptor, this.addon), writeEnd));
 		return this.own(readEnd);
 	}
 
@@ -209,6 +238,9 @@ export function openStreams(streams: Streams, budget?: Budget, passable: Passabl
 		stderr: stderr.tap?.done,
 		close: () => {
 			for (const descriptor of opener.toClose.splice(0)) closeSync(descriptor);
+		},
+		stop: () => {
+			for (const stop of opener.toStop.splice(0)) stop();
 		},
 	};
 }

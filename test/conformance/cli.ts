@@ -77,7 +77,7 @@ async function withPipes(args: readonly string[], options: RunOptions): Promise<
 	}
 	// A program that ends before it has read everything is no fault of the suite.
 	child.stdin.on("error", () => undefined);
-	child.stdin.end(options.stdin ?? "", "latin1");
+	if (options.stdinStaysOpen !== true) child.stdin.end(options.stdin ?? "", "latin1");
 	const [exitCode] = (await once(child, "close")) as [number | null];
 	return { exitCode: exitCode ?? 137, ...output };
 }

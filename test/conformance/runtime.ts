@@ -5,6 +5,8 @@ export type PolicyJson = Readonly<Record<string, unknown>>;
 
 export interface RunOptions {
 	readonly stdin?: string;
+	/** Whoever writes to standard input goes on having it open, and writes nothing. */
+	readonly stdinStaysOpen?: boolean;
 	/** Standard input, output and error are one terminal; its output is in `stdout`. */
 	readonly terminal?: boolean;
 	/** Sent to the program as soon as it has written its first line. */

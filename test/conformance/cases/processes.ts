@@ -183,6 +183,13 @@ except OSError as e: print(e.errno)`;
 		},
 	},
 	{
+		name: "a program that ends does not wait for the end of its standard input",
+		async run(runtime) {
+			const result = await runtime.run({}, sh("echo done"), { stdinStaysOpen: true });
+			expect([result.exitCode, result.stdout]).toEqual([0, "done\n"]);
+		},
+	},
+	{
 		name: "a terminal is a terminal, with its own session",
 		needs: ["terminal"],
 		async run(runtime) {
