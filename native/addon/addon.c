@@ -326,5 +326,6 @@ NAPI_MODULE_INIT()
 	napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);
 	add_datagram_functions(env, exports);
 	add_notification_functions(env, exports);
+	add_relay_functions(env, exports);
 	return exports;
 }

@@ -36,6 +36,22 @@ export interface Addon {
 	answerNotification(listener: number, id: bigint, error: number): void;
 	/** Up to 4096 bytes of another process's memory; undefined where it cannot be read. */
 	readMemory(pid: number, address: bigint, size: number): Buffer | undefined;
+	/** The TCP relay of one jail, on a thread of its own: see src/network/relay/native.ts, which knows the records. */
+	startRelay(
+		listeners: readonly number[],
+		options: {
+			readonly connections: number;
+			readonly pending: number;
+			readonly bytesPerSecond: number;
+			readonly tellAll: boolean;
+		},
+		received: (records: Buffer) => void,
+	): {
+		post(records: Uint8Array): void;
+		take(bytes: number): number;
+		connections(): number;
+		close(): Buffer;
+	};
 	/** Calls back for each message that arrives, with null when the peer is gone. Owns the socket until "close". */
 	watch(socket: number, callback: (message: Buffer | null, descriptors: number[]) => void): WatchControl;
 }

@@ -36,6 +36,8 @@ export interface NetworkOptions {
 	/** Names the jail in events. */
 	readonly jail: string;
 	readonly onEvent: (event: NetworkEvent) => void;
+	/** Every connection, not only refusals and failures. */
+	readonly reportAll: boolean;
 }
 
 /** The gateway of one jail. Made before the jail, connected when the jail is set up, closed after it. */
@@ -108,6 +110,8 @@ export class JailNetwork {
 			},
 			datagrams: { receive: addon.receiveDatagrams, send: addon.sendPacket, close: closeSync },
 			onEvent,
+			relay: addon,
+			reportAll: this.#options.reportAll,
 			...(listen.length === 0 ? {} : { publish: { ports: listen, dial: (port: number) => this.#dial(port) } }),
 		});
 	}

@@ -256,7 +256,8 @@ async function startWith(pins: Pins, command: readonly string[], options: RunOpt
 	const { JailNetwork } = await import("./network.ts");
 	const running: { run?: Run } = {};
 	const onEvent = (event: NetworkEvent) => running.run?.onNetworkEvent(event);
-	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, onEvent });
+	const reportAll = options.onNetworkEvent !== undefined;
+	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, onEvent, reportAll });
 	const plan = { ...prepared.plan, parentJail: gateway.parentJail };
 	try {
 		running.run = new Run(at, { ...prepared, plan }, command, options, gateway);

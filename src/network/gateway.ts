@@ -3,7 +3,7 @@
 import { createSocket } from "node:dgram";
 import { promises as dns } from "node:dns";
 import { once } from "node:events";
-import { createServer, type Server } from "node:net";
+import type { Server } from "node:net";
 import type { PublishedPort } from "../policy/types.ts";
 import { denial } from "./denials.ts";
 import type { Answering } from "./dns/answer.ts";
@@ -16,8 +16,8 @@ import { parseIp } from "./ip.ts";
 import { JailNames } from "./jail-names.ts";
 import { type DialJail, type Published, publish } from "./publish.ts";
 import { ownAddresses } from "./relay/addresses.ts";
-import type { Connect } from "./relay/dial.ts";
 import type { RelayLimits } from "./relay/limits.ts";
+import type { RelayIo } from "./relay/native.ts";
 import { type RelayContext, TcpRelay } from "./relay/relay.ts";
 import type { Protocol, Rules } from "./rules.ts";
 import { type DatagramIo, type UdpDescriptors, udpPort } from "./udp/port.ts";
@@ -41,15 +41,16 @@ export interface GatewayOptions {
 	readonly families: readonly Family[];
 	readonly descriptors: GatewayDescriptors;
 	readonly onEvent: (event: NetworkEvent) => void;
+	/** Report every connection that is opened or closed by TCP, not only refusals and failures. */
+	readonly reportAll: boolean;
 	readonly limits?: Partial<RelayLimits>;
+	readonly relay: RelayIo;
 	/** Needed with `descriptors.udp`. */
 	readonly datagrams?: DatagramIo;
 	/** Ports to publish, and the way into the jail. */
 	readonly publish?: { readonly ports: readonly PublishedPort[]; readonly dial: DialJail };
 	/** Default: the servers of the host's resolv.conf. */
 	readonly resolver?: ResolverLike;
-	/** Default: net.connect from this process. */
-	readonly connect?: Connect;
 	/** Default: asks the system. */
 	readonly isOwn?: (ip: Ip) => boolean;
 }
@@ -62,9 +63,9 @@ export class Gateway {
 	readonly #context: RelayContext;
 	readonly #closers: (() => void | Promise<void>)[] = [];
 
-	private constructor(context: RelayContext) {
+	private constructor(context: RelayContext, relay: TcpRelay) {
 		this.#context = context;
-		this.#relay = new TcpRelay(context);
+		this.#relay = relay;
 		this.#closers.push(() => this.#relay.close());
 	}
 
@@ -83,13 +84,16 @@ export class Gateway {
 			isOwn: options.isOwn ?? ownAddresses(),
 			report: reporter(options.jail, options.onEvent),
 			nextId: () => ++lastId,
-			...(options.connect === undefined ? {} : { connect: options.connect }),
-			...(options.limits === undefined ? {} : { limits: options.limits }),
 		};
-		const gateway = new Gateway(context);
+		const relay = new TcpRelay(context, {
+			io: options.relay,
+			listeners: descriptors.tcp,
+			reportAll: options.reportAll,
+			...(options.limits === undefined ? {} : { limits: options.limits }),
+		});
+		const gateway = new Gateway(context, relay);
 		try {
 			await gateway.#serveDns(context, descriptors, options.families);
-			await gateway.#serveTcp(descriptors.tcp);
 			if (descriptors.udp !== undefined && datagrams !== undefined)
 				gateway.#serveUdp(context, datagrams, descriptors.udp);
 			if (options.publish !== undefined) await gateway.#publish(context, options.publish);
@@ -144,25 +148,18 @@ export class Gateway {
 		await listen(tcp.server, dnsTcp);
 	}
 
-	async #serveTcp(listeners: readonly number[]): Promise<void> {
-		for (const fd of listeners) {
-			// Reading begins when the server is connected: what the jail sends early waits in the kernel.
-			const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) =>
-				this.#relay.accept(socket),
-			);
-			server.on("error", () => undefined);
-			this.#closers.push(() => void server.close());
-			await listen(server, fd);
-		}
-	}
-
 	#serveUdp(context: RelayContext, io: DatagramIo, descriptors: NonNullable<GatewayDescriptors["udp"]>): void {
-		const relay = new UdpRelay(context, udpPort(io, descriptors));
+		const relay = new UdpRelay(context, udpPort(io, descriptors), this.#relay);
 		this.#closers.push(() => relay.close());
 	}
 
 	async #publish(context: RelayContext, { ports, dial }: NonNullable<GatewayOptions["publish"]>): Promise<void> {
-		const published: Published = await publish(ports, { dial, report: context.report, nextId: context.nextId });
+		const published: Published = await publish(ports, {
+			dial,
+			report: context.report,
+			nextId: context.nextId,
+			rate: this.#relay,
+		});
 		this.#closers.push(() => published.close());
 	}
 }

@@ -7,7 +7,7 @@ import { VmjailError } from "../errors.ts";
 import type { PublishedPort } from "../policy/types.ts";
 import type { Report } from "./events.ts";
 import { formatEndpoint } from "./ip.ts";
-import { type Coupled, couple, pump } from "./relay/pump.ts";
+import { type Coupled, couple, pump, type Rate } from "./relay/pump.ts";
 
 /**
  * A connection to a port of the jail's loopback, allowHalfOpen. Rejects where nobody listens there. The socket must be made
@@ -28,6 +28,7 @@ interface PublishOptions {
 	readonly dial: DialJail;
 	readonly report: Report;
 	readonly nextId: () => number;
+	readonly rate: Rate;
 }
 
 /**
@@ -91,7 +92,7 @@ const remedies: Readonly<Record<string, string>> = {
 async function join(
 	client: Socket,
 	jailPort: number,
-	{ dial, report, nextId }: PublishOptions,
+	{ dial, report, nextId, rate }: PublishOptions,
 	open: Set<Socket>,
 ): Promise<void> {
 	open.add(client);
@@ -121,7 +122,7 @@ async function join(
 			durationMs,
 		});
 	});
-	pump(client, inside, undefined);
-	pump(inside, client, undefined);
+	pump(client, inside, rate);
+	pump(inside, client, rate);
 	client.resume();
 }

@@ -35,6 +35,8 @@ const gateway = await Gateway.start({
 	},
 	datagrams: { receive: addon.receiveDatagrams, send: addon.sendPacket, close: closeSync },
 	limits,
+	relay: addon,
+	reportAll: true,
 	onEvent: (event) => events.push(event),
 });
 process.on("SIGTERM", async () => {

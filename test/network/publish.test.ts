@@ -4,6 +4,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type NetworkEvent, reporter } from "../../src/network/events.ts";
 import { type DialJail, publish } from "../../src/network/publish.ts";
 
+const unlimited = { take: () => 0 };
+
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
 	for (const close of closers.splice(0).reverse()) await close();
@@ -26,6 +28,7 @@ async function published(dial: DialJail, jailPort: number, events: NetworkEvent[
 		dial,
 		report,
 		nextId: () => 1,
+		rate: unlimited,
 	});
 	closers.push(() => result.close());
 	return { ...result, port: result.ports[0]?.hostPort ?? 0 };
@@ -93,7 +96,9 @@ describe("a published port", () => {
 		const free = await jailServer();
 		await closers.pop()?.();
 		const both = [free, taken].map((hostPort) => ({ hostAddress: "127.0.0.1", hostPort, jailPort: 1 }));
-		await expect(publish(both, { dial, report: () => undefined, nextId: () => 1 })).rejects.toMatchObject({
+		await expect(
+			publish(both, { dial, report: () => undefined, nextId: () => 1, rate: unlimited }),
+		).rejects.toMatchObject({
 			code: "HOST_UNSUPPORTED",
 			message: `security.network.policy.listen: 127.0.0.1:${taken}: EADDRINUSE`,
 			remedy: expect.stringContaining("another port"),

@@ -1,5 +1,6 @@
 /** Which of a name's real addresses may be reached (DNS rebinding). */
 
+import { isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { DenialReason } from "../events.ts";
 import { bitsOf, contains, formatIp, type Ip, parseIp } from "../ip.ts";
@@ -74,4 +75,13 @@ export function ownAddresses(
 		}
 		return known.has(formatIp(ip));
 	};
+}
+
+/** IPv6 and IPv4 in turns, IPv6 first (RFC 8305). */
+export function interleave(addresses: readonly string[]): readonly string[] {
+	const six = addresses.filter((address) => isIPv6(address));
+	const four = addresses.filter((address) => !isIPv6(address));
+	return Array.from({ length: Math.max(six.length, four.length) }, (_, i) => [six[i], four[i]])
+		.flat()
+		.filter((address) => address !== undefined);
 }

@@ -1,17 +1,17 @@
-/** Copies one direction of a connection. */
+/** Copies one direction of a connection, for published ports. */
 
 import type { Duplex } from "node:stream";
-import type { TokenBucket } from "./bucket.ts";
 
-/** Everything that `from` reads goes to `to`, then its end; a slow `to` holds `from` back. */
-export function pump(from: Duplex, to: Duplex, bucket: TokenBucket | undefined): void {
-	if (bucket === undefined) {
-		from.pipe(to);
-		return;
-	}
+/** The jail's rate: takes bytes, at once and all of them. Milliseconds to wait before taking again: 0 while there are some left. */
+export interface Rate {
+	take(bytes: number): number;
+}
+
+/** Everything that `from` reads goes to `to`, then its end; a slow `to` or a rate that is used up holds `from` back. */
+export function pump(from: Duplex, to: Duplex, rate: Rate): void {
 	from.on("data", (chunk: Buffer) => {
 		const room = to.write(chunk);
-		const wait = bucket.take(chunk.length);
+		const wait = rate.take(chunk.length);
 		if (room && wait === 0) return;
 		from.pause();
 		void ready(to, room, wait).then(() => from.resume());
@@ -19,8 +19,8 @@ export function pump(from: Duplex, to: Duplex, bucket: TokenBucket | undefined):
 	from.once("end", () => to.end());
 }
 
-/** Resolves when the stream has room and the bucket has tokens; or when the stream is gone, to let the end be noticed. */
-export async function ready(to: Duplex, room: boolean, waitMs: number): Promise<void> {
+/** Resolves when the stream has room and the rate allows more; or when the stream is gone, to let the end be noticed. */
+async function ready(to: Duplex, room: boolean, waitMs: number): Promise<void> {
 	const drained = room
 		? undefined
 		: new Promise<void>((resolve) => {

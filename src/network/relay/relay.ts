@@ -1,167 +1,233 @@
-/** The TCP relay of one jail: accepted connections, whose local address is where the jail wanted to go, to the real servers. */
+/**
+ * The TCP relay of one jail. A thread of the addon accepts, dials and copies; where a destination leads is decided here, once for
+ * a short while, and so is what an inspected connection may say (docs/adr/0015).
+ */
 
-import { setMaxListeners } from "node:events";
-import type { Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
 import { denial, type Refusal } from "../denials.ts";
 import type { Upstream } from "../dns/upstream.ts";
 import type { Report } from "../events.ts";
 import { formatEndpoint, formatIp, type Ip } from "../ip.ts";
 import type { JailNames } from "../jail-names.ts";
 import type { Rules } from "../rules.ts";
-import { checkAddresses } from "./addresses.ts";
-import { TokenBucket } from "./bucket.ts";
-import { type Connect, connectDirectly, dialFirst, interleave } from "./dial.ts";
-import { pumpInspected } from "./inspected.ts";
+import { checkAddresses, interleave } from "./addresses.ts";
+import { Inspection } from "./inspection.ts";
 import { defaultLimits, type RelayLimits } from "./limits.ts";
-import { couple, pump } from "./pump.ts";
+import { type NativeRelay, type RelayEvents, type RelayIo, RelayPost, readRecords } from "./native.ts";
 import { type Target, targetOf } from "./target.ts";
 
+/** What the gateway's parts share. */
 export interface RelayContext {
 	readonly rules: Rules;
 	readonly names: JailNames;
 	readonly upstream: Upstream;
 	readonly isOwn: (ip: Ip) => boolean;
 	readonly report: Report;
-	readonly connect?: Connect;
-	readonly limits?: Partial<RelayLimits>;
 	/** Numbers connections in events; shared with the other parts of the gateway. */
 	readonly nextId: () => number;
 }
 
-export class TcpRelay {
+export interface TcpRelayOptions {
+	readonly io: RelayIo;
+	/** Listening sockets, which are the relay's from now on: a connection's local address is where the jail wanted to go. */
+	readonly listeners: readonly number[];
+	readonly limits?: Partial<RelayLimits>;
+	/** Report connections that are opened and closed, not only refusals and failures. */
+	readonly reportAll: boolean;
+}
+
+/** How long an answer holds for further connections to the same destination. The host's own addresses are as old at most. */
+const LIFETIME_MS = 2000;
+
+type Found = { readonly v4: readonly string[]; readonly v6: readonly string[] } | { readonly failure: string };
+
+interface Asked {
+	readonly target: Target;
+	readonly port: number;
+}
+
+interface Connection {
+	readonly id: number;
+	readonly destination: string;
+	readonly inspection?: Inspection;
+}
+
+export class TcpRelay implements RelayEvents {
 	readonly #context: RelayContext;
 	readonly #limits: RelayLimits;
-	readonly #bucket: TokenBucket | undefined;
-	readonly #clients = new Set<Socket>();
-	readonly #closing = new AbortController();
-	#pending = 0;
+	readonly #reportAll: boolean;
+	readonly #native: NativeRelay;
+	readonly #post = new RelayPost();
+	readonly #asked = new Map<number, Asked>();
+	readonly #connections = new Map<number, Connection>();
+	#reading = false;
+	#closed = false;
 
-	constructor(context: RelayContext) {
+	constructor(context: RelayContext, { io, listeners, limits, reportAll }: TcpRelayOptions) {
 		this.#context = context;
-		this.#limits = { ...defaultLimits, ...context.limits };
-		setMaxListeners(0, this.#closing.signal); // one per connection on its way
-		const { bytesPerSecond } = this.#limits;
-		this.#bucket = bytesPerSecond === undefined ? undefined : new TokenBucket(bytesPerSecond);
+		this.#limits = { ...defaultLimits, ...limits };
+		this.#reportAll = reportAll;
+		const { connections, pending, bytesPerSecond = 0 } = this.#limits;
+		this.#native = io.startRelay(listeners, { connections, pending, bytesPerSecond, tellAll: reportAll }, (records) =>
+			this.#read(records),
+		);
 	}
 
 	/** Connections at this moment. */
 	get connections(): number {
-		return this.#clients.size;
+		return this.#closed ? 0 : this.#native.connections();
 	}
 
-	/** Takes over an accepted connection, which must not have been read from: `{ pauseOnConnect: true, allowHalfOpen: true }`. */
-	accept(client: Socket): void {
-		const { localAddress, localPort } = client;
-		client.on("error", () => undefined);
-		if (localAddress === undefined || localPort === undefined || this.#closing.signal.aborted) {
-			client.resetAndDestroy(); // gone already
-			return;
-		}
-		const target = this.#admit(localAddress, localPort);
-		if ("reason" in target) {
-			this.#refuse(client, target);
-			return;
-		}
-		this.#clients.add(client);
-		client.once("close", () => this.#clients.delete(client));
-		void this.#connect(client, target, localPort);
-	}
-
-	#admit(address: string, port: number): Target | Refusal {
-		const target = targetOf(this.#context.rules, this.#context.names, "tcp", address, port);
-		if ("reason" in target) return target;
-		const full = this.#clients.size >= this.#limits.connections || this.#pending >= this.#limits.pending;
-		return full
-			? { ...subject(target, port), reason: "too-many", detail: "the jail has too many connections" }
-			: target;
+	/** Takes bytes of the jail's rate; milliseconds to wait before more may be taken. */
+	take(bytes: number): number {
+		return this.#native.take(bytes);
 	}
 
 	/** Resets every connection. */
 	close(): void {
-		this.#closing.abort(new Error("the gateway is closed"));
-		for (const client of this.#clients) client.resetAndDestroy();
+		if (this.#closed) return;
+		this.#closed = true;
+		readRecords(this.#native.close(), this);
+		for (const { inspection } of this.#connections.values()) inspection?.close();
 	}
 
-	async #connect(client: Socket, target: Target, port: number): Promise<void> {
-		this.#pending++;
+	#read(records: Uint8Array): void {
+		if (this.#closed) return;
+		this.#reading = true;
 		try {
-			const addresses = await this.#addresses(target, port);
-			if ("reason" in addresses) return this.#refuse(client, addresses);
-			const server = await dialFirst(
-				interleave(addresses),
-				port,
-				this.#context.connect ?? connectDirectly,
-				this.#closing.signal,
-			);
-			if (client.destroyed) server.destroy();
-			else this.#join(client, server, target, port);
-		} catch (error) {
-			client.resetAndDestroy();
-			if (!this.#closing.signal.aborted) this.#failed(target, port, error);
+			readRecords(records, this);
 		} finally {
-			this.#pending--;
+			this.#reading = false;
+			this.#flush();
 		}
 	}
 
-	/** @throws Error where the name does not resolve */
-	async #addresses(target: Target, port: number): Promise<readonly string[] | Refusal> {
-		const { rules, upstream, isOwn } = this.#context;
-		const real = target.kind === "name" ? await upstream.addresses(target.name) : { v4: [formatIp(target.ip)], v6: [] };
-		if ("failure" in real) throw new Error(`the name does not resolve: ${real.failure}`);
-		const { allowed, refused } = checkAddresses(rules, "tcp", [...real.v6, ...real.v4], port, isOwn);
-		if (allowed.length > 0 || refused === undefined) return allowed;
-		return { ...subject(target, port), reason: refused.reason, detail: refused.address };
+	/** At the end of what was read, or at once where something came by itself. */
+	#flush(): void {
+		if (!this.#reading && !this.#closed) this.#native.post(this.#post.take());
 	}
 
-	#join(client: Socket, server: Socket, target: Target, port: number): void {
-		const { report, nextId } = this.#context;
-		const id = nextId();
-		const started = performance.now();
-		const destination = endpointOf(target, port);
-		report({
-			kind: "net.connect",
-			id,
-			protocol: "tcp",
-			destination,
-			address: server.remoteAddress ?? "",
-			port,
-			rule: target.rule,
-		});
-		couple(client, server, () => {
-			report({
-				kind: "net.close",
-				id,
-				destination,
-				sent: client.bytesRead,
-				received: client.bytesWritten,
-				durationMs: Math.round(performance.now() - started),
-			});
-		});
-		client.setNoDelay(true);
-		server.setKeepAlive(true, 60_000);
-		if (target.kind === "name" && target.inspect !== undefined) {
-			pumpInspected(client, server, {
-				rules: target.inspect,
-				bucket: this.#bucket,
-				timeoutMs: this.#limits.inspectionMs,
-				refused: (reason, detail) => {
-					server.resetAndDestroy();
-					this.#refuse(client, { ...subject(target, port), reason, ...(detail === undefined ? {} : { detail }) });
-				},
-			});
-		} else pump(client, server, this.#bucket);
-		pump(server, client, this.#bucket);
-		client.resume();
+	ask(ask: number, address: string, port: number): void {
+		const target = targetOf(this.#context.rules, this.#context.names, "tcp", address, port);
+		if ("reason" in target) {
+			this.#refuse(ask, target);
+			return;
+		}
+		this.#asked.set(ask, { target, port });
+		if (target.kind === "address") this.#answer(ask, target, port, { v4: [formatIp(target.ip)], v6: [] });
+		else
+			void this.#context.upstream
+				.addresses(target.name)
+				.then((found) => this.#answer(ask, target, port, found))
+				.finally(() => this.#flush());
 	}
 
-	#refuse(client: Socket, refusal: Refusal): void {
-		client.resetAndDestroy();
+	#answer(ask: number, target: Target, port: number, found: Found): void {
+		if (this.#closed) return;
+		if ("failure" in found) {
+			this.#post.verdict(ask, undefined, 0);
+			this.#failed(target, port, `the name does not resolve: ${found.failure}`);
+			return;
+		}
+		const { rules, isOwn } = this.#context;
+		const { allowed, refused } = checkAddresses(rules, "tcp", [...found.v6, ...found.v4], port, isOwn);
+		if (allowed.length === 0 && refused !== undefined) {
+			this.#refuse(ask, { ...subject(target, port), reason: refused.reason, detail: refused.address });
+			return;
+		}
+		const inspect = target.kind === "name" && target.inspect !== undefined;
+		this.#post.verdict(ask, { addresses: interleave(allowed), port, inspect }, LIFETIME_MS);
+	}
+
+	#refuse(ask: number, refusal: Refusal): void {
+		this.#post.verdict(ask, undefined, LIFETIME_MS);
 		this.#context.report(denial(refusal));
 	}
 
-	#failed(target: Target, port: number, error: unknown): void {
-		const text = error instanceof Error ? error.message : String(error);
-		this.#context.report({ kind: "net.failed", protocol: "tcp", destination: endpointOf(target, port), error: text });
+	#failed(target: Target, port: number, error: string): void {
+		this.#context.report({ kind: "net.failed", protocol: "tcp", destination: endpointOf(target, port), error });
+	}
+
+	failed(ask: number, errno: number): void {
+		const asked = this.#asked.get(ask);
+		if (asked !== undefined) this.#failed(asked.target, asked.port, `connect ${getSystemErrorName(-errno)}`);
+	}
+
+	full(_ask: number, address: string, port: number): void {
+		const target = targetOf(this.#context.rules, this.#context.names, "tcp", address, port);
+		const detail = "the jail has too many connections";
+		this.#context.report(
+			denial("reason" in target ? target : { ...subject(target, port), reason: "too-many", detail }),
+		);
+	}
+
+	forgotten(ask: number): void {
+		this.#asked.delete(ask);
+	}
+
+	opened(connection: number, ask: number, address: string): void {
+		const asked = this.#asked.get(ask);
+		if (asked === undefined) return;
+		const { target, port } = asked;
+		const id = this.#context.nextId();
+		const destination = endpointOf(target, port);
+		if (this.#reportAll)
+			this.#context.report({
+				kind: "net.connect",
+				id,
+				protocol: "tcp",
+				destination,
+				address,
+				port,
+				rule: target.rule,
+			});
+		const inspection =
+			target.kind === "name" && target.inspect !== undefined
+				? this.#inspection(connection, target, target.inspect, port)
+				: undefined;
+		this.#connections.set(connection, { id, destination, ...(inspection === undefined ? {} : { inspection }) });
+	}
+
+	#inspection(
+		connection: number,
+		target: Target,
+		rules: NonNullable<Extract<Target, { kind: "name" }>["inspect"]>,
+		port: number,
+	): Inspection {
+		return new Inspection({
+			rules,
+			timeoutMs: this.#limits.inspectionMs,
+			forward: (bytes, how) => {
+				this.#post.forward(connection, bytes, how);
+				this.#flush();
+			},
+			refused: (reason, detail) => {
+				this.#post.reset(connection);
+				this.#context.report(denial({ ...subject(target, port), reason, ...(detail === undefined ? {} : { detail }) }));
+				this.#flush();
+			},
+		});
+	}
+
+	data(connection: number, bytes: Uint8Array): void {
+		this.#connections.get(connection)?.inspection?.data(bytes);
+	}
+
+	ended(connection: number): void {
+		this.#connections.get(connection)?.inspection?.ended();
+	}
+
+	answered(connection: number, first: Uint8Array): void {
+		this.#connections.get(connection)?.inspection?.answered(first);
+	}
+
+	closed(connection: number, sent: number, received: number, durationMs: number): void {
+		const known = this.#connections.get(connection);
+		if (known === undefined) return;
+		this.#connections.delete(connection);
+		known.inspection?.close();
+		const { id, destination } = known;
+		if (this.#reportAll) this.#context.report({ kind: "net.close", id, destination, sent, received, durationMs });
 	}
 }
 

@@ -4,6 +4,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { denial } from "../denials.ts";
 import { formatEndpoint, formatIp } from "../ip.ts";
 import { checkAddresses } from "../relay/addresses.ts";
+import type { Rate } from "../relay/pump.ts";
 import type { RelayContext } from "../relay/relay.ts";
 import { type Target, targetOf } from "../relay/target.ts";
 import type { Endpoint } from "./packet.ts";
@@ -33,12 +34,19 @@ export type CreateSocket = (family: 4 | 6) => Socket;
 export class UdpRelay {
 	readonly #context: RelayContext;
 	readonly #port: UdpPort;
+	readonly #rate: Rate;
 	readonly #createSocket: CreateSocket;
 	readonly #flows = new Map<string, Flow>();
 
-	constructor(context: RelayContext, port: UdpPort, create: CreateSocket = (family) => createSocket(`udp${family}`)) {
+	constructor(
+		context: RelayContext,
+		port: UdpPort,
+		rate: Rate,
+		create: CreateSocket = (family) => createSocket(`udp${family}`),
+	) {
 		this.#context = context;
 		this.#port = port;
+		this.#rate = rate;
 		this.#createSocket = create;
 		port.onDatagram((payload, source, destination) => this.#fromJail(payload, source, destination));
 	}
@@ -87,12 +95,20 @@ export class UdpRelay {
 		return flow;
 	}
 
+	/** UDP is not held back: what is beyond the jail's rate is lost. */
+	#isBeyondRate(payload: Uint8Array): boolean {
+		if (this.#rate.take(0) > 0) return true;
+		this.#rate.take(payload.length);
+		return false;
+	}
+
 	#send(key: string, flow: Flow, payload: Uint8Array): void {
 		this.#touch(key, flow);
 		if (flow.socket === undefined) {
 			if (flow.waiting.length < limits.waiting) flow.waiting.push(payload);
 			return;
 		}
+		if (this.#isBeyondRate(payload)) return;
 		flow.sent += payload.length;
 		// Errors of sending (ECONNREFUSED, EMSGSIZE) are lost datagrams.
 		flow.socket.send(payload, () => undefined);
@@ -148,8 +164,9 @@ export class UdpRelay {
 			for (const payload of flow.waiting.splice(0)) this.#send(key, flow, payload);
 		});
 		socket.on("message", (payload) => {
-			flow.received += payload.length;
 			this.#touch(key, flow);
+			if (this.#isBeyondRate(payload)) return;
+			flow.received += payload.length;
 			this.#port.send(payload, destination, source);
 		});
 	}

@@ -1,16 +1,18 @@
 /** The relay on this machine's loopback: sockets that say they were meant for somewhere else. */
 
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { loadAddon } from "../../../src/executor/addon.ts";
 import { Upstream } from "../../../src/network/dns/upstream.ts";
 import { type NetworkEvent, reporter } from "../../../src/network/events.ts";
-import { formatIp, parseIp } from "../../../src/network/ip.ts";
+import { formatIp, type Ip, parseIp } from "../../../src/network/ip.ts";
 import { JailNames } from "../../../src/network/jail-names.ts";
-import { checkAddresses, ownAddresses } from "../../../src/network/relay/addresses.ts";
-import { TokenBucket } from "../../../src/network/relay/bucket.ts";
-import { dialFirst, interleave } from "../../../src/network/relay/dial.ts";
+import { checkAddresses, interleave, ownAddresses } from "../../../src/network/relay/addresses.ts";
 import type { RelayLimits } from "../../../src/network/relay/limits.ts";
+import type { NativeRelay, RelayIo } from "../../../src/network/relay/native.ts";
 import { TcpRelay } from "../../../src/network/relay/relay.ts";
 import { compileRules } from "../../../src/network/rules.ts";
 import { policyOf, type RuleTexts } from "../policy.ts";
@@ -35,19 +37,90 @@ function open(port: number): Socket {
 	return socket;
 }
 
+const real: Readonly<Record<string, readonly string[]>> = {
+	"private.test": ["10.0.0.1"],
+	"three.test": ["9.1.1.1", "9.1.1.2", "9.1.1.3"],
+};
+
 interface Setup {
 	readonly port: number;
 	readonly relay: TcpRelay;
 	readonly events: NetworkEvent[];
+	/** The addresses of each verdict. */
 	readonly dialled: string[];
 }
 
-/** A relay whose clients all want `address:80`, and which reaches every address at `server` instead. */
+/** The addon's thread, told that its clients all want `address:80`, and to reach every address at `server` instead. */
+function redirected(address: string, there: readonly string[], port: number, dialled: string[]): RelayIo {
+	const wanted = { address, port: 80 };
+	return {
+		startRelay(listeners, options, received) {
+			const native: NativeRelay = loadAddon().startRelay(listeners, options, (records) => received(toWanted(records)));
+			return { ...native, post: (records) => native.post(toServer(records)), close: () => toWanted(native.close()) };
+		},
+	};
+
+	/** Rewrites the addresses of "ask" and "full". */
+	function toWanted(records: Uint8Array): Uint8Array {
+		return mapRecords(records, (type, body) => {
+			if (type === 1 || type === 5) putAddress(body, 8, wanted.address, wanted.port);
+		});
+	}
+
+	/** Rewrites the addresses of verdicts. */
+	function toServer(records: Uint8Array): Uint8Array {
+		return mapRecords(records, (type, body) => {
+			if (type !== 1) return;
+			for (let i = 0; i < body.getUint32(12, true); i++) {
+				const at = 16 + i * 24;
+				dialled.push([...new Uint8Array(body.buffer, body.byteOffset + at + 8, 4)].join("."));
+				putAddress(body, at, there[i] ?? "127.0.0.1", port);
+			}
+		});
+	}
+}
+
+function mapRecords(records: Uint8Array, change: (type: number, body: DataView) => void): Uint8Array {
+	const copy = Uint8Array.from(records);
+	const view = new DataView(copy.buffer);
+	for (let at = 0; at < copy.length; at += 8 + ((view.getUint32(at + 4, true) + 7) & ~7))
+		change(view.getUint32(at, true), new DataView(copy.buffer, at + 8, view.getUint32(at + 4, true)));
+	return copy;
+}
+
+function putAddress(body: DataView, at: number, text: string, port: number): void {
+	body.setUint16(at, 4, true);
+	body.setUint16(at + 2, port, true);
+	new Uint8Array(body.buffer, body.byteOffset + at + 8, 4).set(text.split(".").map(Number));
+}
+
+/** A listening socket that is nobody's but the relay's: a copy, as the executor would send it. */
+async function listener(): Promise<{ readonly fd: number; readonly port: number }> {
+	const addon = loadAddon();
+	const server = createServer();
+	const port = await listen(server);
+	const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } })._handle;
+	const [here, there] = addon.socketpair();
+	const copied = new Promise<number>((resolve) => {
+		const control = addon.watch(there, (_message, descriptors) => {
+			control("close");
+			resolve(descriptors[0] ?? -1);
+		});
+	});
+	addon.send(here, new Uint8Array(1), [fd]);
+	closeSync(here);
+	const copy = await copied;
+	server.close();
+	return { fd: copy, port };
+}
+
+/** A relay whose clients all want `address:80`, and which reaches every address at `serverPort` instead. */
 async function setUp(
 	texts: RuleTexts,
 	address: string,
 	serverPort: number,
 	limits: Partial<RelayLimits> = {},
+	there: readonly string[] = ["127.0.0.1"],
 ): Promise<Setup> {
 	const rules = compileRules(policyOf(texts));
 	const names = new JailNames(rules);
@@ -56,29 +129,23 @@ async function setUp(
 	const dialled: string[] = [];
 	let id = 0;
 	const found = (list: readonly string[]) => Promise.resolve(list.map((each) => ({ address: each, ttl: 9 })));
-	const relay = new TcpRelay({
+	const context = {
 		rules,
 		names,
 		upstream: new Upstream({
-			resolve4: (name) => found([name.startsWith("private") ? "10.0.0.1" : "9.1.1.1"]),
+			resolve4: (name) => found(real[name] ?? ["9.1.1.1"]),
 			resolve6: () => found([]),
 			resolve: () => Promise.resolve([]),
 		}),
-		isOwn: (ip) => formatIp(ip) === "9.9.9.9",
+		isOwn: (ip: Ip) => formatIp(ip) === "9.9.9.9",
 		report: reporter("j", (event) => events.push(event)),
 		nextId: () => ++id,
-		limits,
-		connect: (to) => {
-			dialled.push(to);
-			return connect({ port: serverPort, host: "127.0.0.1", allowHalfOpen: true });
-		},
-	});
-	const front = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
-		Object.defineProperties(socket, { localAddress: { value: address }, localPort: { value: 80 } });
-		relay.accept(socket);
-	});
+	};
+	const { fd, port } = await listener();
+	const io = redirected(address, there, serverPort, dialled);
+	const relay = new TcpRelay(context, { io, listeners: [fd], limits, reportAll: true });
 	closers.push(() => relay.close());
-	return { port: await listen(front), relay, events, dialled };
+	return { port, relay, events, dialled };
 }
 
 const echo = () =>
@@ -254,36 +321,40 @@ describe("dialling", () => {
 
 	it("goes on at once after a refusal, and beside one that is silent", async () => {
 		const port = await listen(echo());
-		const tried: string[] = [];
-		const connectTo = (address: string) => {
-			tried.push(address);
-			if (address === "silent") return silent();
-			return address === "refused" ? open(1) : open(port);
-		};
-		const winner = await dialFirst(["refused", "silent", "good"], 80, connectTo, new AbortController().signal);
-		expect(tried).toEqual(["refused", "silent", "good"]);
-		expect(winner.remotePort).toBe(port);
+		const silent = await fullListener("127.0.0.2", port);
+		const setup = await setUp({ dns: ["three.test:80"] }, NAME, port, {}, ["127.0.0.3", "127.0.0.2", "127.0.0.1"]);
+		const client = open(setup.port);
+		client.end("x");
+		expect(await text(client)).toBe("x");
+		expect(setup.events).toContainEqual(expect.objectContaining({ kind: "net.connect", address: "127.0.0.1" }));
+		silent.close();
 	});
 
-	it("fails with the last error, and when it is told to", async () => {
-		const signal = new AbortController();
-		await expect(dialFirst(["a", "b"], 80, () => open(1), signal.signal)).rejects.toMatchObject({
-			code: "ECONNREFUSED",
-		});
-		await expect(dialFirst([], 80, () => open(1), signal.signal)).rejects.toThrow("no address");
-		const waiting = dialFirst(["a"], 80, () => silent(), signal.signal);
-		signal.abort(new Error("enough"));
-		await expect(waiting).rejects.toThrow("enough");
+	it("fails with the last error", async () => {
+		const port = await listen(createServer());
+		const { port: front, events } = await setUp({ dns: ["three.test:80"] }, NAME, port, {}, [
+			"127.0.0.3",
+			"127.0.0.4",
+			"127.0.0.5",
+		]);
+		expect(await text(open(front))).toBe("");
+		expect(events).toMatchObject([{ kind: "net.failed", destination: "three.test:80", error: "connect ECONNREFUSED" }]);
 	});
 });
 
-/** A socket that never connects. */
-function silent(): Socket {
-	const socket = connect({ port: 9, host: "127.0.0.1", lookup: () => undefined });
-	socket.removeAllListeners("connect").on("error", () => undefined);
-	const never = Object.assign(socket, { once: () => socket });
-	closers.push(() => socket.destroy());
-	return never;
+/** Listens, accepts nothing and has no room left: connections to it get no answer. */
+async function fullListener(host: string, port: number): Promise<{ close(): void }> {
+	const script = `import socket,sys,time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind((sys.argv[1], int(sys.argv[2]))); s.listen(0)
+c = [socket.socket() for _ in range(4)]
+for x in c:
+  x.setblocking(False)
+  x.connect_ex((sys.argv[1], int(sys.argv[2])))
+print("full", flush=True); time.sleep(60)`;
+	const child = spawn("python3", ["-c", script, host, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+	closers.push(() => child.kill("SIGKILL"));
+	await once(child.stdout, "data");
+	return { close: () => void child.kill("SIGKILL") };
 }
 
 describe("addresses of a name", () => {
@@ -320,15 +391,26 @@ describe("addresses of a name", () => {
 	});
 });
 
-describe("a token bucket", () => {
-	it("gives a burst at once, then as many bytes as time has passed", () => {
-		let now = 0;
-		const bucket = new TokenBucket(1000, () => now);
-		expect(bucket.take(100)).toBe(0);
-		expect(bucket.take(500)).toBe(500);
-		now = 500;
-		expect(bucket.take(0)).toBe(0);
-		now = 10_000;
-		expect(bucket.take(101)).toBe(1);
+describe("the rate", () => {
+	it("gives a burst of a tenth of a second at once, then as many bytes as time has passed", async () => {
+		const { relay } = await setUp({}, NAME, 1, { bytesPerSecond: 1000 });
+		expect(relay.take(90)).toBe(0);
+		expect(relay.take(510)).toBeGreaterThan(450);
+		expect(relay.take(0)).toBeLessThanOrEqual(501);
+	});
+
+	it("holds what the relay copies, in both directions together", async () => {
+		const { port } = await setUp({ tcp: ["9.1.1.1:80"] }, "9.1.1.1", await listen(echo()), { bytesPerSecond: 400_000 });
+		const client = open(port);
+		const begun = performance.now();
+		client.end(Buffer.alloc(100_000));
+		expect(await text(client)).toHaveLength(100_000);
+		// 200,000 bytes, of which a burst of 40,000 is free.
+		expect(performance.now() - begun).toBeGreaterThan(350);
+	});
+
+	it("is none where none is set", async () => {
+		const { relay } = await setUp({}, NAME, 1);
+		expect(relay.take(1 << 30)).toBe(0);
 	});
 });

@@ -124,7 +124,7 @@ describe("the UDP relay", () => {
 		return server.address().port;
 	}
 
-	function setUp(texts: RuleTexts, create?: () => Socket) {
+	function setUp(texts: RuleTexts, create?: () => Socket, rate = { take: (_bytes: number) => 0 }) {
 		const rules = compileRules(policyOf(texts));
 		const names = new JailNames(rules);
 		for (const { name } of rules.dns) names.addressesOf(name);
@@ -154,6 +154,7 @@ describe("the UDP relay", () => {
 				nextId: () => ++id,
 			},
 			port,
+			rate,
 			create,
 		);
 		closers.push(() => relay.close());
@@ -165,6 +166,26 @@ describe("the UDP relay", () => {
 			send: (text: string, from: number, to: Endpoint) => deliver(Buffer.from(text), jail(from), to),
 		};
 	}
+
+	it("loses what is beyond the rate, in both directions", async () => {
+		const server = await echoServer();
+		let left = 25;
+		const rate = {
+			take(bytes: number): number {
+				left -= bytes;
+				return left >= 0 ? 0 : 1;
+			},
+		};
+		const { relay, answers, send } = setUp({ udp: [`127.0.0.1:${server}`] }, undefined, rate);
+		for (let i = 0; i < 10; i++) send("1234567890", 1000, endpoint("127.0.0.1", server));
+		await expect.poll(() => left).toBeLessThan(0);
+		await new Promise((resolve) => setTimeout(resolve, 100));
+		expect(answers).toEqual([]);
+		left = 25;
+		send("1234567890", 1000, endpoint("127.0.0.1", server));
+		await expect.poll(() => answers).toHaveLength(1);
+		relay.close();
+	});
 
 	it("carries each flow by a socket of its own and answers from where it was sent to", async () => {
 		const server = await echoServer();
