@@ -5,16 +5,27 @@ import type { GroupUsage } from "../cgroup/usage.ts";
 import { VmjailError } from "../errors.ts";
 import { probePaths } from "../host/paths.ts";
 import type { HostFacts } from "../host/types.ts";
+import { resolvConf } from "../network/layout.ts";
+import { sendNamespaceSteps } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { pathsOf, specOf } from "../oci/spec.ts";
 import type { Resources, Spec } from "../oci/types.ts";
 import type { RawEnd } from "../outcome/outcome.ts";
 import type { Terminal } from "../plan/terminal.ts";
-import type { Workload } from "../plan/types.ts";
+import type { Step, Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { type DrivenRun, type Driver, waitOfExit } from "../runtime/driver.ts";
+import type { EnteredNetwork } from "../runtime/entered-network.ts";
 import { jobPlan, jobWorkload } from "../runtime/supervise/plan.ts";
-import { inGroup, macMissing, type Prepared, refuseUnavailable, without } from "./prepare.ts";
+import {
+	inGroup,
+	macMissing,
+	type Prepared,
+	refuseUnavailable,
+	resolverInJail,
+	resolverOf,
+	without,
+} from "./prepare.ts";
 import type { Passable } from "./stdio.ts";
 
 /** What a run does differently where a runtime stands between the jail's pid 1 and the program. */
@@ -29,12 +40,14 @@ export class Driven {
 		this.#uid = uid;
 	}
 
-	workload(prepared: Prepared, terminal: Terminal | undefined): Workload {
+	/** @param beforeExec see JobWorkloadOptions */
+	workload(prepared: Prepared, terminal: Terminal | undefined, beforeExec: readonly Step[] = []): Workload {
 		const { cpuLimitMs, wallLimitMs } = prepared;
 		return jobWorkload(this.#run.job, this.#run.job.asIds?.uid ?? this.#uid, {
 			...(terminal === undefined ? {} : { terminal }),
 			...(cpuLimitMs === undefined ? {} : { cpuLimitMs }),
 			...(wallLimitMs === undefined ? {} : { wallLimitMs }),
+			beforeExec,
 		});
 	}
 
@@ -88,16 +101,31 @@ export function prepareDriven(
 	id: string,
 ): Prepared {
 	refuseUnavailable(policy, driver.name);
-	const facts: HostFacts = { ...host, paths: probePaths(pathsOf(policy, host)) };
+	const networked = policy.security.network.mode === "hostwithpolicy";
+	const facts: HostFacts = {
+		...host,
+		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
+	};
 	const mac = macMissing(policy, facts);
 	const spec = without(specOf({ policy, facts, command, terminal }), mac);
 	const { cpuMs, wallMs, outputMaxBytes, optional } = readAnnotations(spec);
 	return {
-		...prepareSpec(driver, spec, facts, { id, optional, missing: mac }),
+		...prepareSpec(driver, spec, facts, {
+			...{ id, optional, missing: mac },
+			...(networked ? { network: { resolver: resolverInJail(policy, facts), resolvConf: resolvConf() } } : {}),
+		}),
 		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),
 		...(outputMaxBytes === undefined ? {} : { outputMaxBytes }),
 	};
+}
+
+export interface SpecOptions extends Pick<Prepared, "missing"> {
+	/** Of the control group. */
+	readonly id: string;
+	readonly optional: Policy["system"]["optional"];
+	/** Present: the plan's jail belongs below a gateway's user namespace. */
+	readonly network?: EnteredNetwork;
 }
 
 /** A spec by itself: what a probe runs. */
@@ -105,11 +133,7 @@ export function prepareSpec(
 	driver: Driver,
 	spec: Spec,
 	facts: HostFacts,
-	{
-		id,
-		optional,
-		missing,
-	}: { readonly id: string; readonly optional: Policy["system"]["optional"] } & Pick<Prepared, "missing">,
+	{ id, optional, missing, network }: SpecOptions,
 ): Prepared & { readonly driven: Driven } {
 	const cgroup = cgroupSteps({
 		resources: raised(spec.linux.resources ?? {}, driver),
@@ -118,12 +142,13 @@ export function prepareSpec(
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const run = driver.prepare(spec);
+	const run = driver.prepare(spec, network);
+	const belowGateway = network !== undefined;
 	return {
 		spec,
 		facts,
 		driven: new Driven(driver.name, run, spec.process.user.uid),
-		plan: inGroup(jobPlan(run.job, facts, { belowGateway: false }), cgroup),
+		plan: inGroup(jobPlan(run.job, facts, { belowGateway, last: belowGateway ? sendNamespaceSteps() : [] }), cgroup),
 		missing: [...cgroup.missing, ...missing],
 	};
 }

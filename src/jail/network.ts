@@ -35,6 +35,8 @@ export interface NetworkOptions {
 	readonly facts: HostFacts;
 	/** Names the jail in events. */
 	readonly jail: string;
+	/** Under gVisor its kernel makes the calls, as one process of the host's, for all programs. */
+	readonly namesPrograms: boolean;
 	readonly onEvent: (event: NetworkEvent) => void;
 	/** Every connection, not only refusals and failures. */
 	readonly reportAll: boolean;
@@ -186,6 +188,7 @@ export class JailNetwork {
 			arch: this.#options.facts.arch,
 			io: { watch: addon.watchNotifications, answer: addon.answerNotification, readMemory: addon.readMemory },
 			allows: judge(this.#rules, FAMILIES),
+			namesPrograms: this.#options.namesPrograms,
 			refused: (protocol, address, port, process) => this.#gateway?.reportRefused(protocol, address, port, process),
 		});
 	}

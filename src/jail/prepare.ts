@@ -82,12 +82,17 @@ export function without(spec: Spec, missing: readonly Missing[]): Spec {
 }
 
 /** The host's path of the resolv.conf that the jail sees. */
-function resolverOf(policy: Policy): string {
+export function resolverOf(policy: Policy): string {
 	const { path } = policy.system.root;
 	return path === "/" ? "/etc/resolv.conf" : `${path}/etc/resolv.conf`;
 }
 
-function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
+/**
+ * Where that really is, as the jail names it.
+ *
+ * @throws VmjailError HOST_UNSUPPORTED where there is none
+ */
+export function resolverInJail(policy: Policy, facts: HostFacts): string {
 	const root = policy.system.root.path;
 	const fact = facts.paths[resolverOf(policy)];
 	if (fact?.real === undefined) {
@@ -95,7 +100,11 @@ function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
 			remedy: "Make it, even empty: the jail's own, which names the gateway, is laid over it.",
 		});
 	}
-	const inJail = root === "/" ? fact.real : fact.real.slice(root.length);
+	return root === "/" ? fact.real : fact.real.slice(root.length);
+}
+
+function resolverStepsFor(policy: Policy, facts: HostFacts): readonly Step[] {
+	const inJail = resolverInJail(policy, facts);
 	return resolverSteps(inJail, !inJail.startsWith("/run/"));
 }
 

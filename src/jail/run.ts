@@ -53,7 +53,7 @@ class Run implements Running {
 		this.choice = prepared.choice ?? RUNLC;
 		const { driven } = prepared;
 		const workload =
-			driven?.workload(prepared, options.terminal) ??
+			driven?.workload(prepared, options.terminal, network?.workloadSteps) ??
 			workloadOf(prepared.spec, prepared.facts, {
 				...(options.terminal === undefined ? {} : { terminal: options.terminal }),
 				...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
@@ -245,19 +245,35 @@ async function startWith(pins: Pins, command: readonly string[], options: RunOpt
 			? { choice: RUNLC }
 			: await (await import("./choose.ts")).choose(options.policy, facts, options);
 	const terminal = options.terminal !== undefined;
-	if (driver !== undefined) {
-		const { prepareDriven } = await import("./driven.ts");
-		const driven = prepareDriven(driver, options.policy, facts, command, terminal, id);
-		return new Run(at, { ...driven, choice }, command, options);
+	const made =
+		driver === undefined
+			? prepare(options.policy, facts, command, terminal, id, pins.keep)
+			: (await import("./driven.ts")).prepareDriven(driver, options.policy, facts, command, terminal, id);
+	try {
+		return await launch(at, { ...made, choice }, command, options, id);
+	} catch (error) {
+		await made.driven?.remove();
+		throw error;
 	}
-	const prepared = { ...prepare(options.policy, facts, command, terminal, id, pins.keep), choice };
+}
+
+/** @param id names the jail in events */
+async function launch(
+	at: Session,
+	prepared: Prepared,
+	command: readonly string[],
+	options: RunOptions,
+	id: string,
+): Promise<Running> {
+	const { facts } = prepared;
 	const { network } = options.policy.security;
 	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
 	const { JailNetwork } = await import("./network.ts");
+	const namesPrograms = prepared.choice?.runtime !== "runsc";
 	const running: { run?: Run } = {};
 	const onEvent = (event: NetworkEvent) => running.run?.onNetworkEvent(event);
 	const reportAll = options.onNetworkEvent !== undefined;
-	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, onEvent, reportAll });
+	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, namesPrograms, onEvent, reportAll });
 	const plan = { ...prepared.plan, parentJail: gateway.parentJail };
 	try {
 		running.run = new Run(at, { ...prepared, plan }, command, options, gateway);

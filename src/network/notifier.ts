@@ -59,12 +59,14 @@ export interface NotifierOptions {
 	readonly arch: Architecture;
 	readonly io: NotificationIo;
 	readonly allows: (to: SocketAddress) => boolean;
+	/** Is the process that calls one of the jail's programs? Not where a kernel of its own calls for them all. */
+	readonly namesPrograms: boolean;
 	/** `protocol`: as far as the call tells. */
 	readonly refused: (
 		protocol: Protocol,
 		address: string,
 		port: number,
-		process: { readonly pid: number; readonly exe?: string },
+		process: { readonly pid: number; readonly exe?: string } | undefined,
 	) => void;
 }
 
@@ -77,7 +79,7 @@ function programOf(pid: number): { readonly pid: number; readonly exe?: string }
 }
 
 /** Owns the listener. Returns what ends the service; calls that still wait then fail with ENOSYS. */
-export function serveNotifications(listener: number, { arch, io, allows, refused }: NotifierOptions): () => void {
+export function serveNotifications(listener: number, { arch, io, allows, namesPrograms, refused }: NotifierOptions): () => void {
 	const connect = syscallNumber(arch, "connect");
 	const destination = (pid: number, call: number, args: BigUint64Array): SocketAddress | undefined => {
 		const [address = 0n, size = 0n] = call === connect ? [args[1], args[2]] : [args[4], args[5]];
@@ -88,7 +90,8 @@ export function serveNotifications(listener: number, { arch, io, allows, refused
 	return io.watch(listener, (id, pid, call, args) => {
 		const to = destination(pid, call, args);
 		const refuse = to !== undefined && !allows(to);
-		if (refuse) refused(call === connect ? "tcp" : "udp", formatIp(to.ip), to.port, programOf(pid));
+		const program = refuse && namesPrograms ? programOf(pid) : undefined;
+		if (refuse) refused(call === connect ? "tcp" : "udp", formatIp(to.ip), to.port, program);
 		io.answer(listener, id, refuse ? EPERM : 0);
 	});
 }

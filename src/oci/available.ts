@@ -19,14 +19,8 @@ export function unavailable(
 	runtime: Policy["system"]["runtime"] = policy.system.runtime,
 ): readonly Unavailable[] {
 	if (runtime === "runlc" || runtime === "auto") return [];
-	const { network, process } = policy.security;
+	const { process } = policy.security;
 	const remedy = 'Set system.runtime (--runtime) to "runlc", which enforces it, or system.rollback to "runlc".';
-	return [
-		...(process.allow.length === 0
-			? []
-			: [{ path: "security.process.allow", what: `the exec allow-list on ${runtime}`, remedy }]),
-		...(network.mode !== "hostwithpolicy"
-			? []
-			: [{ path: "security.network.mode", what: `network rules on ${runtime}`, remedy }]),
-	];
+	if (process.allow.length === 0) return [];
+	return [{ path: "security.process.allow", what: `the exec allow-list on ${runtime}`, remedy }];
 }

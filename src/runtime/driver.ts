@@ -2,6 +2,7 @@
 
 import type { VmjailError } from "../errors.ts";
 import type { Spec } from "../oci/types.ts";
+import type { EnteredNetwork } from "./entered-network.ts";
 import type { Job } from "./supervise/types.ts";
 
 export type DriverName = "runlc" | "runsc" | "runc" | "crun";
@@ -47,10 +48,11 @@ export interface Driver {
 	/**
 	 * Gets a run ready. Nothing is started.
 	 *
+	 * @param network of the namespace in which the run's job will be started; absent: as the spec says
 	 * @throws VmjailError HOST_UNSUPPORTED for a control of the spec that this runtime cannot enforce, PATH_INVALID for a
 	 *   mount that has no place to go.
 	 */
-	prepare(spec: Spec): DrivenRun;
+	prepare(spec: Spec, network?: EnteredNetwork): DrivenRun;
 }
 
 /** A wait status (wait(2)) → how the process ended. */

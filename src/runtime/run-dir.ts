@@ -26,6 +26,8 @@ export interface RunDir {
 	readonly root: string;
 	/** An empty read-only file. */
 	readonly emptyFile: string;
+	/** Where a resolv.conf of the jail's own is put. */
+	readonly resolver: string;
 	/** Folder for what the runtime has to say about itself. */
 	readonly logs: string;
 	remove(): void;
@@ -50,6 +52,7 @@ export function makeRunDir(folder: string = tmpdir()): RunDir {
 		state: join(path, "state"),
 		root: join(path, "root"),
 		emptyFile: join(path, "empty"),
+		resolver: join(path, "resolv.conf"),
 		logs: join(path, "logs"),
 		remove: () => rmSync(path, { recursive: true, force: true }),
 	};
@@ -98,4 +101,11 @@ function startTime(pid: number): string | undefined {
 	} catch {
 		return undefined;
 	}
+}
+
+/** Everybody may read it: the runtime may look as another user than the caller. Returns its path. */
+export function writeResolver({ resolver }: RunDir, content: string): string {
+	writeFileSync(resolver, content);
+	chmodSync(resolver, 0o444);
+	return resolver;
 }

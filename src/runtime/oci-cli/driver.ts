@@ -6,10 +6,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { VmjailError } from "../../errors.ts";
 import { type MountEntry, parseMountinfo } from "../../host/mountinfo.ts";
-import type { Linux, Spec } from "../../oci/types.ts";
+import type { Linux, Mount, Spec } from "../../oci/types.ts";
 import { exportBundle } from "../bundle/export.ts";
 import { type DrivenRun, type Driver, exitOfWait, type RawExit } from "../driver.ts";
-import { makeRunDir, type RunDir } from "../run-dir.ts";
+import { type EnteredNetwork, inEnteredNetwork } from "../entered-network.ts";
+import { makeRunDir, type RunDir, writeResolver } from "../run-dir.ts";
 import type { StageStep } from "../stage/types.ts";
 import { deleteArgv, type OciArgvInput, type OciRuntime, runArgv } from "./argv.ts";
 import { errorsIn, exitOfStatus, failureOf } from "./exit.ts";
@@ -23,17 +24,24 @@ export interface OciCliOptions {
 	readonly runDir?: string;
 }
 
+const SYSFS = ["rbind", "ro", "nosuid", "noexec", "nodev"];
+
 /** runc is written in Go: threads of the command itself and of the process that becomes the program. */
 const OWN_TASKS: Readonly<Record<OciRuntime, number>> = { runc: 32, crun: 8 };
 
 export function ociCliDriver(options: OciCliOptions): Driver {
 	const { runtime } = options;
-	return { name: runtime, ownTasks: OWN_TASKS[runtime], prepare: (spec) => prepare(options, spec) };
+	return { name: runtime, ownTasks: OWN_TASKS[runtime], prepare: (spec, network) => prepare(options, spec, network) };
 }
 
-function prepare({ runtime, path, caller, runDir }: OciCliOptions, spec: Spec): DrivenRun {
+function prepare(
+	{ runtime, path, caller, runDir }: OciCliOptions,
+	asked: Spec,
+	network: EnteredNetwork | undefined,
+): DrivenRun {
 	const dir = makeRunDir(runDir);
 	try {
+		const spec = network === undefined ? asked : withNetwork(asked, network, dir);
 		exportBundle({ spec: forBundle(spec, dir, caller.privileged), dir: dir.bundle });
 		const input: OciArgvInput = {
 			...{ runtime, path, state: dir.state, log: join(dir.logs, "log") },
@@ -41,7 +49,13 @@ function prepare({ runtime, path, caller, runDir }: OciCliOptions, spec: Spec): 
 		};
 		return new OciCliRun(dir, input, {
 			argv: runArgv(input),
-			stage: { root: dir.root, steps: preparation(runtime, parseMountinfo(read("/proc/self/mountinfo"))) },
+			stage: {
+				root: dir.root,
+				steps: [
+					...preparation(runtime, parseMountinfo(read("/proc/self/mountinfo"))),
+					...(network === undefined ? [] : [{ op: "sysfs", at: dir.root } as const]),
+				],
+			},
 			...(caller.privileged ? {} : { asIds: { uid: caller.uid, gid: caller.gid } }),
 		});
 	} catch (cause) {
@@ -59,6 +73,17 @@ export function preparation(runtime: OciRuntime, mounts: readonly MountEntry[]):
 	const [v1, v2] = [of("cgroup"), of("cgroup2")];
 	if (runtime === "runc") return [...v1, ...v2].map((at) => ({ op: "restrict", at, flags: ["ro"] }));
 	return v1.length === 0 ? [] : v2.map((at) => ({ op: "tmpfs", at }));
+}
+
+/**
+ * A sysfs shows the network namespace in which it was mounted, and only the owner of that may mount it: not the program's
+ * user namespace, which lies below. So it is mounted around the runtime, and bound.
+ */
+function withNetwork(asked: Spec, network: EnteredNetwork, dir: RunDir): Spec {
+	const spec = inEnteredNetwork(asked, network, writeResolver(dir, network.resolvConf));
+	const bound = (mount: Mount): Mount =>
+		mount.type === "sysfs" ? { ...mount, type: "bind", source: dir.root, options: [...SYSFS] } : mount;
+	return { ...spec, mounts: spec.mounts.map(bound) };
 }
 
 /**

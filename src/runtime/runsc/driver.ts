@@ -8,8 +8,9 @@ import { specToJson } from "../../oci/json.ts";
 import type { Spec } from "../../oci/types.ts";
 import type { Accel } from "../../policy/types.ts";
 import { type DrivenRun, type Driver, exitOfWait, type RawExit } from "../driver.ts";
+import { type EnteredNetwork, inEnteredNetwork } from "../entered-network.ts";
 import { pathKind } from "../path-kind.ts";
-import { makeRunDir, type RunDir } from "../run-dir.ts";
+import { makeRunDir, type RunDir, writeResolver } from "../run-dir.ts";
 import { stageOf } from "../stage/stage.ts";
 import type { Stage } from "../stage/types.ts";
 import { requirePlatform } from "./abilities.ts";
@@ -35,13 +36,15 @@ const OWN_TASKS = 48;
 /** @throws VmjailError HOST_UNSUPPORTED where this runsc lacks the platform. */
 export function runscDriver(options: RunscOptions): Driver {
 	requirePlatform(options.runsc.abilities, options.accel);
-	return { name: "runsc", ownTasks: OWN_TASKS, prepare: (spec) => prepare(options, spec) };
+	return { name: "runsc", ownTasks: OWN_TASKS, prepare: (spec, network) => prepare(options, spec, network) };
 }
 
-function prepare(options: RunscOptions, spec: Spec): DrivenRun {
+function prepare(options: RunscOptions, asked: Spec, network: EnteredNetwork | undefined): DrivenRun {
 	const { runsc, caller, accel } = options;
 	const dir = makeRunDir(options.runDir);
 	try {
+		const spec =
+			network === undefined ? asked : inEnteredNetwork(asked, network, writeResolver(dir, network.resolvConf));
 		const stage = writeBundle(dir, spec, options);
 		const debugLog = options.debugLog === undefined ? undefined : join(options.debugLog, dir.id);
 		if (debugLog !== undefined) mkdirSync(debugLog, { recursive: true, mode: 0o700 });

@@ -11,6 +11,8 @@ export type StageStep =
 	| { readonly op: "bind"; readonly from: string; readonly at: string }
 	/** An empty file system with a size that holds mount points only. */
 	| { readonly op: "tmpfs"; readonly at: string }
+	/** The kernel's, for the network namespace that it is made in. */
+	| { readonly op: "sysfs"; readonly at: string }
 	| { readonly op: "folder"; readonly at: string }
 	| { readonly op: "file"; readonly at: string }
 	/** Sets exactly these restrictions on the mount at `at`; where the caller cannot reach it, nobody in the jail can. */

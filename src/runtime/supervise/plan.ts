@@ -84,6 +84,8 @@ export interface JobWorkloadOptions {
 	readonly terminal?: Terminal;
 	readonly cpuLimitMs?: number;
 	readonly wallLimitMs?: number;
+	/** While the process can still speak to vmjail, with every capability over its namespaces. */
+	readonly beforeExec?: readonly Step[];
 }
 
 /** The runtime's own process, with the streams that it gives to the program. */
@@ -105,6 +107,7 @@ export function jobWorkload(job: Job, uid: number, options: JobWorkloadOptions):
 			{ label: "set the umask", call: "umask", args: [0o022] },
 			...(job.asIds === undefined ? [] : keepCapabilities()),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
+			...(options.beforeExec ?? []),
 			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
 			{
 				label: `execute ${file}`,

@@ -20,6 +20,9 @@ const ATTRIBUTES: Readonly<Record<MountFlag, number>> = {
 	noexec: MOUNT_ATTR_NOEXEC,
 };
 
+/** mount_too_revealing() in fs/namespace.c: what the host has restricted stays so. */
+const KERNELS_OWN = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
 /** Where the caller cannot look, nobody in the jail can. The step that needs the empty slot then fails with EBADF. */
 const UNREACHABLE: readonly Errno[] = ["EACCES", "ENOENT", "ENOTDIR", "ELOOP"];
 
@@ -42,6 +45,12 @@ function stepsOf(step: StageStep): readonly Step[] {
 				...makeFileSystem("tmpfs", { attributes: 0, data: "size=64k,mode=755" }),
 				openOutside(at, "target"),
 				attach(`mount tmpfs on ${at}`, "tree", "target"),
+			];
+		case "sysfs":
+			return [
+				...makeFileSystem("sysfs", { attributes: KERNELS_OWN, data: "" }),
+				openOutside(at, "target"),
+				attach(`mount sysfs on ${at}`, "tree", "target"),
 			];
 		case "folder":
 			return [{ label: `make ${at}`, call: "mkdirat", args: [AT_FDCWD, cstring(at), 0o755], tolerate: ["EEXIST"] }];
