@@ -35,8 +35,8 @@ export interface NetworkOptions {
 	readonly facts: HostFacts;
 	/** Names the jail in events. */
 	readonly jail: string;
-	/** Under gVisor its kernel makes the calls, as one process of the host's, for all programs. */
-	readonly namesPrograms: boolean;
+	/** gVisor's, which makes the calls of all programs as one process of the host's. */
+	readonly ownKernel: boolean;
 	readonly onEvent: (event: NetworkEvent) => void;
 	/** Every connection, not only refusals and failures. */
 	readonly reportAll: boolean;
@@ -178,7 +178,7 @@ export class JailNetwork {
 
 	/** Further steps for every program: its connect(2) and sendto(2) are looked at, to explain refusals. */
 	get workloadSteps(): readonly Step[] {
-		return notifySteps(this.#options.facts.arch);
+		return notifySteps(this.#options.facts.arch, this.#options.ownKernel);
 	}
 
 	/** Serves the listener that those steps send. */
@@ -188,7 +188,7 @@ export class JailNetwork {
 			arch: this.#options.facts.arch,
 			io: { watch: addon.watchNotifications, answer: addon.answerNotification, readMemory: addon.readMemory },
 			allows: judge(this.#rules, FAMILIES),
-			namesPrograms: this.#options.namesPrograms,
+			namesPrograms: !this.#options.ownKernel,
 			refused: (protocol, address, port, process) => this.#gateway?.reportRefused(protocol, address, port, process),
 		});
 	}

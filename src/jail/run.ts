@@ -269,11 +269,11 @@ async function launch(
 	const { network } = options.policy.security;
 	if (network.mode !== "hostwithpolicy") return new Run(at, prepared, command, options);
 	const { JailNetwork } = await import("./network.ts");
-	const namesPrograms = prepared.choice?.runtime !== "runsc";
+	const ownKernel = prepared.choice?.runtime === "runsc";
 	const running: { run?: Run } = {};
 	const onEvent = (event: NetworkEvent) => running.run?.onNetworkEvent(event);
 	const reportAll = options.onNetworkEvent !== undefined;
-	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, namesPrograms, onEvent, reportAll });
+	const gateway = new JailNetwork(at.zygote, { network, facts, jail: id, ownKernel, onEvent, reportAll });
 	const plan = { ...prepared.plan, parentJail: gateway.parentJail };
 	try {
 		running.run = new Run(at, { ...prepared, plan }, command, options, gateway);

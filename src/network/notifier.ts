@@ -6,6 +6,7 @@
 
 import { readlinkSync } from "node:fs";
 import type { Architecture } from "../host/types.ts";
+import type { SeccompRule } from "../oci/types.ts";
 import { SECCOMP_SET_MODE_FILTER } from "../plan/constants.ts";
 import { compileSeccomp } from "../plan/seccomp/compile.ts";
 import { block, struct } from "../plan/steps.ts";
@@ -16,16 +17,40 @@ import { type SocketAddress, socketAddressOf } from "./judge.ts";
 import type { Protocol } from "./rules.ts";
 
 const EPERM = 1;
+const EINVAL = 22;
+const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
 const MOST_ADDRESS = 128; // sizeof(struct sockaddr_storage)
 
-/** In the workload, before its other filters and while it can still speak to vmjail: the listener is sent. */
-export function notifySteps(arch: Architecture): readonly Step[] {
+/** "This kernel has no notifications": of all processes with a filter in common, one may have a listener, and that is ours. */
+const NO_OTHER_LISTENER: SeccompRule = {
+	names: ["seccomp"],
+	action: "SCMP_ACT_ERRNO",
+	errnoRet: EINVAL,
+	args: [
+		{ index: 0, value: SECCOMP_SET_MODE_FILTER, op: "SCMP_CMP_EQ" },
+		{
+			index: 1,
+			value: SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			valueTwo: SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			op: "SCMP_CMP_MASKED_EQ",
+		},
+	],
+};
+
+/**
+ * In the workload, before its other filters and while it can still speak to vmjail: the listener is sent.
+ *
+ * @param ownKernel the workload is gVisor's kernel, which takes EBUSY for a second listener as a fault, and does without
+ *   where there are none
+ */
+export function notifySteps(arch: Architecture, ownKernel = false): readonly Step[] {
 	const { bytes, flags } = compileSeccomp(
 		{
 			defaultAction: "SCMP_ACT_ALLOW",
 			syscalls: [
 				{ names: ["connect"], action: "SCMP_ACT_NOTIFY" },
 				{ names: ["sendto"], action: "SCMP_ACT_NOTIFY", args: [{ index: 4, value: 0, op: "SCMP_CMP_NE" }] },
+				...(ownKernel ? [NO_OTHER_LISTENER] : []),
 			],
 		},
 		arch,
@@ -79,7 +104,10 @@ function programOf(pid: number): { readonly pid: number; readonly exe?: string }
 }
 
 /** Owns the listener. Returns what ends the service; calls that still wait then fail with ENOSYS. */
-export function serveNotifications(listener: number, { arch, io, allows, namesPrograms, refused }: NotifierOptions): () => void {
+export function serveNotifications(
+	listener: number,
+	{ arch, io, allows, namesPrograms, refused }: NotifierOptions,
+): () => void {
 	const connect = syscallNumber(arch, "connect");
 	const destination = (pid: number, call: number, args: BigUint64Array): SocketAddress | undefined => {
 		const [address = 0n, size = 0n] = call === connect ? [args[1], args[2]] : [args[4], args[5]];

@@ -14,7 +14,7 @@ describe("refuseUnavailable", () => {
 		expect(() => refuseUnavailable(asking, "runsc")).toThrow(
 			expect.objectContaining({
 				code: "NOT_AVAILABLE",
-				message: expect.stringMatching(/^security\.process\.allow: .*\nsecurity\.network\.mode: /),
+				message: expect.stringMatching(/^security\.process\.allow: not available yet: the exec allow-list on runsc$/),
 				remedy: expect.stringContaining("runlc"),
 			}),
 		);

@@ -1,11 +1,12 @@
 /** Jails in the lab as a user makes them: by the command line, with a policy file. */
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NetworkEvent } from "../../src/network/events.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { JailOptions, JailResult } from "./harness.ts";
 import type { RuleTexts } from "./policy.ts";
+import { type NetworkRuntime, RUNLC } from "./runtimes.ts";
 
 const VMJAIL = join(import.meta.dirname, "../../vmjail");
 const NOBODY = 65534;
@@ -22,18 +23,23 @@ const PASSED = [
 	"REQUESTS_CA_BUNDLE",
 ];
 
+export interface ProductOptions extends JailOptions {
+	/** Of the command line, beside the policy. */
+	readonly flags?: readonly string[];
+}
+
 export class Product {
 	readonly #lab: Lab;
-	#jails = 0;
+	readonly #flags: readonly string[];
 
-	constructor(lab: Lab) {
+	constructor(lab: Lab, runtime: NetworkRuntime = RUNLC) {
 		this.#lab = lab;
+		this.#flags = runtime.flags;
 	}
 
 	/** Runs a command (through sh) in a jail with these rules, on the lab's host. */
-	async run(texts: RuleTexts, script: string, options: JailOptions = {}): Promise<JailResult> {
-		const folder = join(this.#lab.folder, `product${this.#jails++}`);
-		mkdirSync(folder);
+	async run(texts: RuleTexts, script: string, options: ProductOptions = {}): Promise<JailResult> {
+		const folder = mkdtempSync(join(this.#lab.folder, "product"));
 		chmodSync(folder, 0o777);
 		const policy = {
 			extends: "default",
@@ -45,15 +51,16 @@ export class Product {
 		};
 		writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
 		const file = join(folder, "events");
-		const { bytesPerSecond: _, ...exec } = options;
-		const command = [VMJAIL, "--quiet", "--events", file, "-c", join(folder, "policy.json"), "--", "sh", "-c", script];
+		const { bytesPerSecond: _, flags = [], ...exec } = options;
+		const own = ["--quiet", "--events", file, "-c", join(folder, "policy.json"), ...this.#flags, ...flags];
+		const command = [VMJAIL, ...own, "--", "sh", "-c", script];
 		const finished = await this.#lab.hostExec(command, { ...exec, env: { ...this.#lab.env, ...exec.env } });
 		const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
 		return { ...finished, events: lines.filter((line) => line !== "").map((line) => JSON.parse(line) as NetworkEvent) };
 	}
 
 	/** The same as an ordinary user. */
-	async runAsNobody(texts: RuleTexts, script: string, options: JailOptions = {}): Promise<JailResult> {
+	async runAsNobody(texts: RuleTexts, script: string, options: ProductOptions = {}): Promise<JailResult> {
 		return await this.run(texts, script, { ...options, uid: NOBODY });
 	}
 }

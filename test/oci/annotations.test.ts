@@ -134,7 +134,7 @@ describe("what is not available yet", () => {
 			network: network("hostwithpolicy"),
 			allow: ["/bin/ls"],
 		});
-		expect(unavailable(policy).map(({ path }) => path)).toEqual(["security.process.allow", "security.network.mode"]);
+		expect(unavailable(policy).map(({ path }) => path)).toEqual(["security.process.allow"]);
 		expect(unavailable(policy, "runlc")).toEqual([]);
 		for (const { what, remedy } of unavailable(policy)) expect([what, remedy]).not.toContain("");
 	});
