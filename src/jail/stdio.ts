@@ -19,7 +19,8 @@ export interface Streams {
 
 /** One output on its way through vmjail. */
 interface Tap {
-	readonly done: Promise<Buffer>;
+	/** Resolves when every writer is gone and what was passed on has arrived; with the bytes where they were kept. */
+	readonly done: Promise<Buffer | undefined>;
 }
 
 /** The descriptors for a workload, and what becomes of its output. */
@@ -29,9 +30,9 @@ export interface OpenStreams {
 	close(): void;
 	/** To be called when the workload has ended: nothing is read from the caller's input any more. */
 	stop(): void;
-	/** What was collected; resolves when every writer is gone. */
-	readonly stdout: Promise<Buffer> | undefined;
-	readonly stderr: Promise<Buffer> | undefined;
+	/** What was collected, if it was; resolves when every writer is gone. */
+	readonly stdout: Promise<Buffer | undefined> | undefined;
+	readonly stderr: Promise<Buffer | undefined> | undefined;
 }
 
 /** Counts the bytes of all outputs of one workload against its limit. */
@@ -73,13 +74,12 @@ function tap(readEnd: number, budget: Budget | undefined, forwardTo: NodeJS.Writ
 			forwardTo.once("drain", () => socket.resume());
 		}
 	});
-	const done = new Promise<Buffer>((resolve) => {
-		socket.on("error", () => resolve(Buffer.concat(chunks)));
+	const done = new Promise<Buffer | undefined>((resolve) => {
+		const collected = () => (forwardTo === undefined ? Buffer.concat(chunks) : undefined);
+		socket.on("error", () => resolve(collected()));
 		// What was passed on has arrived when the empty write behind it has.
 		const flushed = () =>
-			forwardTo?.writable === true
-				? forwardTo.write("", () => resolve(Buffer.concat(chunks)))
-				: resolve(Buffer.concat(chunks));
+			forwardTo?.writable === true ? forwardTo.write("", () => resolve(collected())) : resolve(collected());
 		socket.on("close", flushed);
 	});
 	return { done };

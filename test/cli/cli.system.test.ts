@@ -195,6 +195,7 @@ describe("--result", () => {
 			memoryPeakBytes: expect.any(Number),
 			denials: [],
 		});
+		expect(resultOf("--output", "1MiB", "--", "echo", "hello")).not.toHaveProperty("stdout");
 		expect(resultOf("--wall", "100ms", "--", "sleep", "100")).toMatchObject({ kind: "limit", limit: "wall-time" });
 	});
 

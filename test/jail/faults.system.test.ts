@@ -5,6 +5,7 @@ import { closeSession, session } from "../../src/jail/session.ts";
 import type { RunOptions } from "../../src/jail/types.ts";
 import { childrenOf } from "../executor/peer.ts";
 import { leftovers } from "../helpers/clean.ts";
+import { PATIENCE } from "../helpers/patience.ts";
 import { policyOf } from "../helpers/policy.ts";
 
 const O_PATH = 0o10000000;
@@ -34,7 +35,7 @@ async function pid1(): Promise<number> {
 /** Until the jail's program runs: pid 1 has a child by that name. */
 async function runs(pid: number, name: string): Promise<void> {
 	const isIt = (child: number) => readFileSync(`/proc/${child}/comm`, "utf8").trim() === name;
-	await vi.waitUntil(() => childrenOf(pid).some(isIt), { timeout: 10_000 });
+	await vi.waitUntil(() => childrenOf(pid).some(isIt), { timeout: 10_000 * PATIENCE });
 }
 
 describe("a stream that a program in a jail may not have", () => {
@@ -125,7 +126,7 @@ describe("what happens to a jail from outside", () => {
 			code: "EXECUTOR_FAILED",
 			message: expect.stringContaining("executor died"),
 		});
-		await vi.waitUntil(() => !readdirSync("/proc").includes(String(pid)), { timeout: 10_000 });
+		await vi.waitUntil(() => !readdirSync("/proc").includes(String(pid)), { timeout: 10_000 * PATIENCE });
 		expect(await run(["true"], quiet)).toMatchObject({ kind: "exited", exitCode: 0 });
 		expect(await executor()).not.toBe(killed);
 		// Nobody was left to remove the jail's control groups: the next vmjail does, once this process is gone.

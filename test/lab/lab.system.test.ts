@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { PATIENCE } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { Lab } from "./lab.ts";
 import { labMissing } from "./requirements.ts";
@@ -92,7 +93,7 @@ describe.skipIf(requireOr(labMissing()))("the lab", () => {
 		const pid = child.pid ?? 0;
 		await expect.poll(() => leftBy(pid, nap).length).toBeGreaterThan(4);
 		child.kill("SIGKILL");
-		await expect.poll(() => leftBy(pid, nap), { timeout: 10_000 }).toEqual([]);
+		await expect.poll(() => leftBy(pid, nap), { timeout: 10_000 * PATIENCE }).toEqual([]);
 	});
 
 	it("leaves nothing behind when it is disposed of", async () => {

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { build } from "esbuild";
+import { PATIENCE } from "../helpers/patience.ts";
 import { makeCertificates } from "./certificates.ts";
 import type { LabEvent } from "./events.ts";
 import { address, addresses, host, resolver, router, zone } from "./zone.ts";
@@ -205,7 +206,7 @@ async function run(command: readonly string[], options: ExecOptions): Promise<Fi
 		stdio: ["pipe", "pipe", "pipe"],
 		env: { ...process.env, ...options.env },
 		...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-		timeout: options.timeoutMs ?? 60_000,
+		timeout: (options.timeoutMs ?? 60_000) * PATIENCE,
 		killSignal: "SIGKILL",
 	});
 	child.stdin.on("error", () => undefined);

@@ -5,6 +5,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PATIENCE } from "../helpers/patience.ts";
 
 export const CHECKOUT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const VMJAIL = join(CHECKOUT, "vmjail");
@@ -143,7 +144,7 @@ export async function run(place: Place, command: readonly string[], options: Run
 	child.stdin?.on("error", () => {}); // a program need not read its input
 	child.stdin?.end(options.input ?? "");
 	options.onStart?.(child);
-	const guard = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 30_000);
+	const guard = setTimeout(() => child.kill("SIGKILL"), (options.timeoutMs ?? 30_000) * PATIENCE);
 	const status = await new Promise<number>((resolve, reject) => {
 		child.on("error", reject);
 		child.on("close", (code, signal) => resolve(code ?? 128 + signalNumber(signal)));

@@ -3,9 +3,10 @@
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { PATIENCE } from "../helpers/patience.ts";
 import { PATH, type Place } from "./caller.ts";
 
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 8_000 * PATIENCE;
 
 export class Terminal {
 	readonly #place: Place;
