@@ -327,5 +327,6 @@ NAPI_MODULE_INIT()
 	add_datagram_functions(env, exports);
 	add_notification_functions(env, exports);
 	add_relay_functions(env, exports);
+	add_file_functions(env, exports);
 	return exports;
 }

@@ -10,5 +10,6 @@ napi_value addon_fail(napi_env env, const char *call, int error);
 void add_datagram_functions(napi_env env, napi_value exports);
 void add_notification_functions(napi_env env, napi_value exports);
 void add_relay_functions(napi_env env, napi_value exports);
+void add_file_functions(napi_env env, napi_value exports);
 
 #endif

@@ -204,7 +204,7 @@ static long make_call_patiently(struct machine *m, const struct step *s)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	long result = make_call(m, s);
-	for (int tries = 0; result == -1 && errno == EBUSY && (s->flags & STEP_RETRY_BUSY) && tries < 2000; tries++) {
+	for (int tries = 0; result == -1 && (errno == EBUSY || errno == ETXTBSY) && (s->flags & STEP_RETRY_BUSY) && tries < 2000; tries++) {
 		nanosleep(&pause, NULL);
 		result = make_call(m, s);
 	}

@@ -54,6 +54,10 @@ struct pid1 {
 	struct launch_record *record;
 	struct workload work;
 	struct guard guard;
+	/* Of a jail that is used again: SECTION_BEFORE renews what a workload may have left, SECTION_CHILD confines each one. */
+	uint8_t *kept;
+	size_t kept_size;
+	uint32_t reset_sequence; /* while a reset runs */
 };
 
 /* There is nobody to report to, or the protocol is broken: the kernel ends every process of the jail with pid 1. */
@@ -77,7 +81,8 @@ static int send_descriptor(struct machine *m, int descriptor)
 		if (p->work.terminal < 0)
 			return -1;
 	}
-	const uint32_t sequence = p->work.program != NULL ? p->work.sequence : p->launch_sequence;
+	const uint32_t idle = p->reset_sequence != 0 ? p->reset_sequence : p->launch_sequence;
+	const uint32_t sequence = p->work.program != NULL ? p->work.sequence : idle;
 	return frame_send(&p->control, FRAME_DESCRIPTOR, sequence, p->jail, NULL, 0, descriptor);
 }
 
@@ -181,6 +186,24 @@ static void check_limits(struct pid1 *p)
 		arm_timer(p, delay < shortest_ns ? shortest_ns : delay);
 }
 
+/* Runs what makes the workload's process the program; returns only if that failed, which machine->failure then tells. */
+static void run_child(struct pid1 *p)
+{
+	struct machine *m = p->machine;
+	if (machine_run(m, SECTION_CHILD) != 0)
+		return;
+	if (p->kept != NULL) {
+		machine_load(m, p->kept);
+		if (machine_run(m, SECTION_CHILD) != 0) {
+			m->failure.section |= SECTION_OF_KEPT;
+			return;
+		}
+		machine_load(m, p->work.program);
+	}
+	if (machine_run(m, SECTION_EXEC) == 0)
+		m->failure = (struct failure){.section = SECTION_EXEC, .step = UINT32_MAX, .error = EINVAL};
+}
+
 /* In the workload's process: becomes the program, or leaves a record of why not. Never returns. */
 static _Noreturn void become_program(struct pid1 *p, struct hold *hold)
 {
@@ -188,8 +211,7 @@ static _Noreturn void become_program(struct pid1 *p, struct hold *hold)
 	if (!hold_wait(hold))
 		_exit(127);
 	m->pid = getpid();
-	if (machine_run(m, SECTION_CHILD) == 0)
-		m->failure = (struct failure){.section = SECTION_CHILD, .step = UINT32_MAX, .error = EINVAL};
+	run_child(p);
 	p->record->failure = m->failure;
 	p->record->failed = 1;
 	_exit(127);
@@ -208,6 +230,23 @@ static void forget_workload(struct pid1 *p)
 static uint64_t microseconds(const struct timeval *after, const struct timeval *before)
 {
 	return (uint64_t)((after->tv_sec - before->tv_sec) * 1000000 + (after->tv_usec - before->tv_usec));
+}
+
+/* What the kernel counted for this workload, behind `exited` in the buffer; returns the size of both. */
+static size_t account(struct pid1 *p, const struct exited *exited)
+{
+	struct machine *m = p->machine;
+	memcpy(p->buffer, exited, sizeof *exited);
+	if (p->kept == NULL)
+		return sizeof *exited;
+	m->reports = p->buffer + sizeof *exited;
+	m->reports_size = MAX_REPORT;
+	m->reports_used = 0;
+	machine_load(m, p->kept);
+	machine_run_all(m, SECTION_ACCOUNT);
+	machine_load(m, p->work.program);
+	m->reports = NULL;
+	return sizeof *exited + m->reports_used;
 }
 
 /* The workload has ended: ends whatever it left behind, then reports. */
@@ -232,7 +271,8 @@ static void finish(struct pid1 *p, int status)
 	if (p->record->failed)
 		report(p, FRAME_FAILED, w->sequence, &p->record->failure, sizeof p->record->failure, -1);
 	else
-		report(p, FRAME_EXITED, w->sequence, &exited, sizeof exited, -1);
+		report(p, FRAME_EXITED, w->sequence, p->buffer, account(p, &exited), -1);
+	machine_run_all(p->machine, SECTION_CLEANUP);
 	const bool last = w->last;
 	forget_workload(p);
 	if (last)
@@ -420,6 +460,41 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 	return true;
 }
 
+/* The program for all later resets and workloads, in the place of any earlier one. */
+static bool keep_request(struct pid1 *p, struct frame *frame)
+{
+	size_t size;
+	if (p->work.program != NULL || frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
+		return false;
+	uint8_t *program = frame_program(frame, &size);
+	if (program == NULL)
+		return false;
+	if (p->kept != NULL)
+		munmap(p->kept, p->kept_size);
+	p->kept = program;
+	p->kept_size = size;
+	return true;
+}
+
+/* Renews what the last workload may have left. A jail in which that failed is not to be used again: it ends. */
+static bool reset_request(struct pid1 *p, const struct frame *frame)
+{
+	struct machine *m = p->machine;
+	if (p->kept == NULL || p->work.program != NULL || frame->size != 0 || frame->header.descriptors != 0)
+		return false;
+	p->reset_sequence = frame->header.sequence;
+	machine_load(m, p->kept);
+	if (machine_run(m, SECTION_BEFORE) != 0) {
+		m->failure.section |= SECTION_OF_KEPT;
+		report(p, FRAME_FAILED, p->reset_sequence, &m->failure, sizeof m->failure, -1);
+		end_jail(1);
+	}
+	machine_close_slots(m, m->program->first_slot);
+	report(p, FRAME_READY, p->reset_sequence, NULL, 0, -1);
+	p->reset_sequence = 0;
+	return true;
+}
+
 static bool signal_request(struct pid1 *p, const struct frame *frame)
 {
 	struct signal_request request;
@@ -457,6 +532,10 @@ static bool serve(struct pid1 *p, struct frame *frame)
 		return signal_request(p, frame);
 	case FRAME_RESIZE:
 		return resize_request(p, frame);
+	case FRAME_KEEP:
+		return keep_request(p, frame);
+	case FRAME_RESET:
+		return reset_request(p, frame);
 	default:
 		return false;
 	}

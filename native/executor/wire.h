@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-	WIRE_VERSION = 1,
+	WIRE_VERSION = 2,
 	PROGRAM_MAGIC = 0x4c4a4d56, /* "VMJL" */
 	MAX_FRAME = 128 * 1024,     /* larger programs travel in a sealed memfd */
 	MAX_PROGRAM = 16 * 1024 * 1024,
@@ -27,12 +27,15 @@ enum {
 	X(FRAME_EXEC, 2)       /* vmjail -> pid 1: program; descriptors: stdin, stdout, stderr, any others [, memfd] */ \
 	X(FRAME_SIGNAL, 3)     /* vmjail -> pid 1: struct signal_request */ \
 	X(FRAME_RESIZE, 4)     /* vmjail -> pid 1: struct resize_request */ \
+	X(FRAME_KEEP, 5)       /* vmjail -> pid 1: program that serves every later reset and exec [descriptor: memfd] */ \
+	X(FRAME_RESET, 6)      /* vmjail -> pid 1: run the kept program's SECTION_BEFORE */ \
 	X(FRAME_HELLO, 16)     /* zygote -> vmjail: struct hello */ \
 	X(FRAME_ENDED, 17)     /* zygote -> vmjail: struct ended, then reports */ \
 	X(FRAME_FAILED, 18)    /* zygote or pid 1 -> vmjail: struct failure */ \
-	X(FRAME_EXITED, 19)    /* pid 1 -> vmjail: struct exited */ \
+	X(FRAME_EXITED, 19)    /* pid 1 -> vmjail: struct exited, then reports */ \
 	X(FRAME_STOPPED, 20)   /* pid 1 -> vmjail: struct stopped */ \
 	X(FRAME_DENIED, 22)    /* pid 1 -> vmjail: struct denied */ \
+	X(FRAME_READY, 23)     /* pid 1 -> vmjail: a reset is done */ \
 	X(FRAME_DESCRIPTOR, 21) /* pid 1 -> vmjail: one descriptor (the master side of a terminal) */
 
 enum frame_type {
@@ -60,9 +63,11 @@ enum section_kind {
 	SECTION_BEFORE, /* in the parent, before the clone */
 	SECTION_PARENT, /* in the parent, after the clone, while the child waits */
 	SECTION_CHILD,  /* in the child */
-	SECTION_ACCOUNT, /* in the zygote, when the jail has ended */
-	SECTION_CLEANUP, /* in the zygote, last: goes on past errors */
+	SECTION_ACCOUNT, /* in the zygote, when the jail has ended; of a kept program: in pid 1, when a workload has */
+	SECTION_CLEANUP, /* in the zygote, last: goes on past errors; of a workload: in pid 1, when it has ended */
+	SECTION_EXEC,    /* of a workload: in the child, after the kept program's SECTION_CHILD */
 	SECTION_COUNT,
+	SECTION_OF_KEPT = 0x10, /* of a failure: added to the number of a section of the kept program */
 };
 
 struct section {
@@ -103,7 +108,7 @@ struct program {
 };
 
 enum step_flag {
-	STEP_RETRY_BUSY = 1, /* again after EBUSY, for at most two seconds */
+	STEP_RETRY_BUSY = 1, /* again after EBUSY or ETXTBSY, for at most two seconds */
 };
 
 enum pseudo_call {
@@ -210,7 +215,7 @@ struct ended {
 	struct failure cleanup; /* the first */
 };
 
-/* Follows struct ended, once for each step with a report; data padded to 8 bytes. */
+/* Follows struct ended or struct exited, once for each step with a report; data padded to 8 bytes. */
 struct report {
 	uint16_t id;
 	uint16_t length;
@@ -218,7 +223,7 @@ struct report {
 };
 
 _Static_assert(sizeof(struct frame_header) == 32, "frame_header");
-_Static_assert(sizeof(struct program) == 136, "program");
+_Static_assert(sizeof(struct program) == 144, "program");
 _Static_assert(sizeof(struct step) == 28, "step");
 _Static_assert(sizeof(struct arg) == 16, "arg");
 _Static_assert(sizeof(struct patch) == 16, "patch");

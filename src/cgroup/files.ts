@@ -11,6 +11,8 @@ export interface Group {
 	readonly path: string;
 	/** Here only to measure: where it fails, the jail runs without. */
 	readonly forAccountOnly: boolean;
+	/** The open group that it is made in, by its own name; absent: it is found by its path. */
+	readonly below?: { readonly slot: SlotName; readonly name: string };
 }
 
 /** Every file of a group is opened into this slot: saving a descriptor closes the one before. */
@@ -34,13 +36,23 @@ function put(label: string, content: Bytes, errors: readonly Errno[]): Step {
 	return { label, call: "write", args: [{ slot: FILE }, content, content.bytes.length], ...tolerating(errors) };
 }
 
+function placeOf({ path, below }: Group): readonly [Arg, string] {
+	return below === undefined ? [AT_FDCWD, path] : [{ slot: below.slot }, below.name];
+}
+
+/** Opens a group that is there already, or fails into an empty slot. */
+export function findGroup(group: Group): Step {
+	return open(AT_FDCWD, group.path, O_PATH, group.slot, `open the group ${group.path}`, ANY_REFUSAL);
+}
+
 /** mkdir, then the folder in the group's slot. */
 export function makeGroup(group: Group): readonly Step[] {
 	const errors = group.forAccountOnly ? ANY_REFUSAL : [];
 	const label = `make the group ${group.path}`;
+	const [at, name] = placeOf(group);
 	return [
-		{ label, call: "mkdirat", args: [AT_FDCWD, cstring(group.path), 0o755], ...tolerating(errors) },
-		open(AT_FDCWD, group.path, O_PATH, group.slot, `open the group ${group.path}`, errors),
+		{ label, call: "mkdirat", args: [at, cstring(name), 0o755], ...tolerating(errors) },
+		open(at, name, O_PATH, group.slot, `open the group ${group.path}`, errors),
 	];
 }
 
@@ -112,11 +124,12 @@ export function reportFile(group: Group, file: string, size: number): readonly S
 
 /** rmdir; the group's last process may still be on its way out. */
 export function removeGroup(group: Group): Step {
+	const [at, name] = placeOf(group);
 	return {
 		label: `remove the group ${group.path}`,
 		call: "unlinkat",
-		args: [AT_FDCWD, cstring(group.path), AT_REMOVEDIR],
-		tolerate: ["ENOENT"],
+		args: [at, cstring(name), AT_REMOVEDIR],
+		tolerate: group.below === undefined ? ["ENOENT"] : ["ENOENT", "EBADF"],
 		retryBusy: true,
 	};
 }

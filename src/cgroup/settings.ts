@@ -37,6 +37,12 @@ export function limitedBy(resources: Resources): readonly Limited[] {
 	return (Object.keys(needs) as Limited[]).filter((name) => needs[name]);
 }
 
+/** What a group can limit that is there for these limits and accounts. */
+export function limitsOf(limited: readonly Limited[], accounts: readonly string[]): readonly Limited[] {
+	const counted = (["memory", "pids"] as const).filter((name) => accounts.includes(name));
+	return [...new Set([...limited, ...counted])];
+}
+
 const quotaOf = ({ cpu }: Resources): number => cpu?.quota ?? 0;
 const periodOf = ({ cpu }: Resources): number => cpu?.period ?? DEFAULT_PERIOD_US;
 const memoryOf = ({ memory }: Resources): number => memory?.limit ?? 0;

@@ -2,31 +2,13 @@
 
 import type { CgroupFacts, CgroupV1Controller, Missing } from "../host/types.ts";
 import type { Resources } from "../oci/types.ts";
-import type { CpuUsage, SlotName, Step } from "../plan/types.ts";
 import type { Control } from "../policy/types.ts";
 import { outside } from "./cpu-list.ts";
+import type { Parts } from "./parts.ts";
 import { missing, type Place, placeOf } from "./placement.ts";
 import { type Limited, limitedBy, type SwapFacts } from "./settings.ts";
 import { type V1Hierarchy, v1Parts } from "./v1.ts";
-import { v2Parts } from "./v2.ts";
-
-/** What one hierarchy adds to a plan. */
-export interface Parts {
-	/** Before the clone. */
-	readonly host: readonly Step[];
-	/** After the clone, while the child waits. */
-	readonly parent: readonly Step[];
-	/** In the child, before anything else. */
-	readonly child: readonly Step[];
-	/** After the jail has ended; for `readUsage`. */
-	readonly account: readonly Step[];
-	/** After that, each step whatever the others did. */
-	readonly cleanup: readonly Step[];
-	/** The open v2 folder to start the child in. */
-	readonly intoCgroup?: SlotName;
-	/** Where pid 1's timer reads the time used so far. The slot must be kept open for it. */
-	readonly cpuUsage?: CpuUsage;
-}
+import { type V2Group, v2Parts } from "./v2.ts";
 
 export interface CgroupSteps extends Parts {
 	/** Controls that this host lacks and that the policy lets go. */
@@ -108,9 +90,8 @@ function hierarchiesOf(
 function v2Of(
 	limited: readonly Placed<Limited>[],
 	accounts: readonly Placed<Account>[],
-	request: CgroupRequest,
-): Parts | undefined {
-	const { facts, resources, id } = request;
+	{ facts }: CgroupRequest,
+): V2Group | undefined {
 	const { v2 } = facts;
 	const here = ({ place }: Placed<unknown>): boolean => place.hierarchy === "v2";
 	const cpuInV1 = accounts.some(({ name, place }) => name === "cpuacct" && place.hierarchy === "v1");
@@ -118,8 +99,27 @@ function v2Of(
 	if (v2 === undefined || !(timed || limited.some(here) || accounts.some(here))) return undefined;
 	const names = accounts.filter(here).flatMap(({ name }) => (name === "cpuacct" ? [] : [name]));
 	const swap = swapFacts({ hierarchy: "v2", group: v2 }, facts);
-	const group = { facts: v2, limited: limited.filter(here).map(({ name }) => name), accounts: names, timed, swap };
-	return v2Parts(group, id, resources);
+	return { facts: v2, limited: limited.filter(here).map(({ name }) => name), accounts: names, timed, swap };
+}
+
+/** Where each limit and each account of a request is kept on this host. */
+export interface Layout {
+	readonly v1: readonly V1Hierarchy[];
+	readonly v2?: V2Group;
+	readonly missing: readonly Missing[];
+}
+
+/** @throws VmjailError HOST_UNSUPPORTED where a limit cannot be enforced and `optional` does not name it */
+export function layoutOf(request: CgroupRequest): Layout {
+	const { resources, facts } = request;
+	const asked = limitedBy(resources).map((name) => ({ name, place: placeOf(name, facts) }));
+	const short = asked.map((one) => ({ one, lack: shortfall(one, request) }));
+	const lost = short.flatMap(({ lack }) => (lack === undefined ? [] : [missing(lack.control, lack.reason, request)]));
+	// Without a swap limit the memory limit still holds.
+	const limited = short.flatMap(({ one, lack }) => (lack === undefined || lack.control === "swap" ? [one] : []));
+	const accounts = ACCOUNTS.map((name) => ({ name, place: placeOf(name, facts) }));
+	const v2 = v2Of(limited, accounts, request);
+	return { v1: hierarchiesOf(limited, accounts, facts), ...(v2 === undefined ? {} : { v2 }), missing: lost };
 }
 
 /**
@@ -131,18 +131,10 @@ function v2Of(
  * @throws VmjailError HOST_UNSUPPORTED where a limit cannot be enforced and `optional` does not name it
  */
 export function cgroupSteps(request: CgroupRequest): CgroupSteps {
-	const { resources, facts, id } = request;
-	const asked = limitedBy(resources).map((name) => ({ name, place: placeOf(name, facts) }));
-	const short = asked.map((one) => ({ one, lack: shortfall(one, request) }));
-	const lost = short.flatMap(({ lack }) => (lack === undefined ? [] : [missing(lack.control, lack.reason, request)]));
-	// Without a swap limit the memory limit still holds.
-	const limited = short.flatMap(({ one, lack }) => (lack === undefined || lack.control === "swap" ? [one] : []));
-	const accounts = ACCOUNTS.map((name) => ({ name, place: placeOf(name, facts) }));
-	const v2 = v2Of(limited, accounts, request);
-	const parts = [
-		...hierarchiesOf(limited, accounts, facts).map((one, index) => v1Parts(one, index, id, resources)),
-		...(v2 === undefined ? [] : [v2]),
-	];
+	const { resources, id } = request;
+	const { v1, v2: unified, missing } = layoutOf(request);
+	const v2 = unified === undefined ? undefined : v2Parts(unified, id, resources);
+	const parts = [...v1.map((one, index) => v1Parts(one, index, id, resources)), ...(v2 === undefined ? [] : [v2])];
 	const cpuUsage = parts.find((part) => part.cpuUsage !== undefined)?.cpuUsage;
 	return {
 		host: parts.flatMap(({ host }) => host),
@@ -152,6 +144,6 @@ export function cgroupSteps(request: CgroupRequest): CgroupSteps {
 		cleanup: parts.flatMap(({ cleanup }) => cleanup),
 		...(v2?.intoCgroup === undefined ? {} : { intoCgroup: v2.intoCgroup }),
 		...(cpuUsage === undefined ? {} : { cpuUsage }),
-		missing: lost,
+		missing,
 	};
 }

@@ -4,6 +4,7 @@ import { rmdirSync } from "node:fs";
 import { attempt, type HostFs, nodeFs } from "../host/fs.ts";
 import type { CgroupFacts } from "../host/types.ts";
 import { type GroupOwner, ownerOf, startTimeIn } from "./id.ts";
+import { EXEC_GROUP, INIT_GROUP } from "./parts.ts";
 
 /** A group of another pid namespace looks ownerless: a fresh one may be about to get its first process. */
 const SETTLED_MS = 60_000;
@@ -29,6 +30,8 @@ function isStale(folder: string, name: string, { fs, nowMs }: SweepEffects): boo
 }
 
 function removes(path: string, { removeFolder }: SweepEffects): boolean {
+	// Of a jail that was used again: not there in others.
+	for (const name of [EXEC_GROUP, INIT_GROUP]) attempt(() => removeFolder(`${path}/${name}`));
 	try {
 		removeFolder(path);
 		return true;

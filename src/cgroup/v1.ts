@@ -2,10 +2,20 @@
 
 import type { Resources } from "../oci/types.ts";
 import type { SlotName, Step } from "../plan/types.ts";
-import { attachSelf, type Group, makeGroup, openFile, removeGroup, reportFile, reportSlot, setFile } from "./files.ts";
+import {
+	attachSelf,
+	findGroup,
+	type Group,
+	makeGroup,
+	openFile,
+	removeGroup,
+	reportFile,
+	reportSlot,
+	setFile,
+} from "./files.ts";
 import { groupName } from "./id.ts";
-import { type Limited, type SwapFacts, v1Settings } from "./settings.ts";
-import type { Parts } from "./steps.ts";
+import { EXEC_CPU, EXEC_GROUP, type Parts, type ReusedParts } from "./parts.ts";
+import { type Limited, limitedBy, limitsOf, type SwapFacts, v1Settings } from "./settings.ts";
 import { CPU_REPORT, CPU_REPORT_SIZE, V1_REPORTS } from "./usage.ts";
 
 /** One hierarchy: controllers that are mounted together ("cpu,cpuacct") share its groups. */
@@ -31,9 +41,9 @@ function settingsOf(group: Group, hierarchy: V1Hierarchy, resources: Resources):
 	return [...inherited, ...settings.flatMap(({ file, value }) => setFile(group, file, value))];
 }
 
-function accountOf(group: Group, { accounts }: V1Hierarchy): readonly Step[] {
+function accountOf(group: Group, { accounts }: V1Hierarchy, cpu: SlotName = CPU): readonly Step[] {
 	return accounts.flatMap((name) => [
-		...(name === "cpuacct" ? [reportSlot(CPU, CPU_REPORT.v1, CPU_REPORT_SIZE)] : []),
+		...(name === "cpuacct" ? [reportSlot(cpu, CPU_REPORT.v1, CPU_REPORT_SIZE)] : []),
 		...Object.entries(V1_REPORTS[name]).flatMap(([file, size]) => reportFile(group, file, size)),
 	]);
 }
@@ -60,5 +70,73 @@ export function v1Parts(hierarchy: V1Hierarchy, index: number, id: string, resou
 		account: accountOf(group, hierarchy),
 		cleanup: [removeGroup(group)],
 		...(timed ? { cpuUsage: { slot: CPU, format: "nanoseconds" } } : {}),
+	};
+}
+
+/**
+ * The same for a jail that is used again: pid 1 stays in the jail's group, and each program gets a group of its own below
+ * it. Where only limits are kept that do not count (cpu, cpuset, io) the jail's group does for all programs.
+ *
+ * @param raised the resources with room for pid 1, for the jail's own group
+ */
+export function v1Reused(
+	hierarchy: V1Hierarchy,
+	index: number,
+	id: string,
+	resources: { readonly each: Resources; readonly raised: Resources },
+): ReusedParts {
+	const { limited, accounts } = hierarchy;
+	const jail = v1Parts(hierarchy, index, id, resources.raised);
+	const { cpuUsage: _, ...own } = jail;
+	const counts = accounts.length > 0 || limited.includes("memory") || limited.includes("pids");
+	const none: ReusedParts = {
+		jail: { ...own, account: [] },
+		keep: [],
+		renew: [],
+		parent: [],
+		child: [],
+		account: [],
+		limits: [],
+		narrow: () => [],
+	};
+	if (!counts) return none;
+	const above = `cgroup.${index}`;
+	const group: Group = {
+		slot: `exec.${index}`,
+		path: `${hierarchy.path}/${groupName(id)}/${EXEC_GROUP}`,
+		forAccountOnly: limited.length === 0,
+		below: { slot: above, name: EXEC_GROUP },
+	};
+	const timed = accounts.includes("cpuacct");
+	const attach = attachSelf(group);
+	const { below: __, ...byPath } = group;
+	const openCpu = timed ? [openFile(group, CPU_REPORT.v1, EXEC_CPU)] : [];
+	const account = accountOf(group, hierarchy, EXEC_CPU);
+	const limits = limitsOf(limited, accounts);
+	return {
+		jail: {
+			...own,
+			account: [findGroup(byPath), ...openCpu, ...account],
+			cleanup: [removeGroup(byPath), ...own.cleanup],
+		},
+		keep: [above, group.slot, `${group.slot}.tasks`, ...(timed ? [EXEC_CPU] : [])],
+		renew: [
+			removeGroup(group),
+			...makeGroup(group),
+			...settingsOf(group, hierarchy, resources.each),
+			...openCpu,
+			...attach.host,
+		],
+		parent: [],
+		child: attach.child,
+		account,
+		limits,
+		narrow: (narrower) =>
+			settingsOf(
+				group,
+				{ ...hierarchy, limited: limitedBy(narrower).filter((name) => limits.includes(name)) },
+				narrower,
+			),
+		...(timed ? { cpuUsage: { slot: EXEC_CPU, format: "nanoseconds" } } : {}),
 	};
 }

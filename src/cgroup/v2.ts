@@ -7,6 +7,7 @@ import type { Errno, SlotName, Step } from "../plan/types.ts";
 import {
 	attachChild,
 	ensureFolder,
+	findGroup,
 	type Group,
 	makeGroup,
 	openFile,
@@ -17,8 +18,8 @@ import {
 	setPath,
 } from "./files.ts";
 import { groupName } from "./id.ts";
-import { type Limited, type SwapFacts, v2Settings } from "./settings.ts";
-import type { Parts } from "./steps.ts";
+import { EXEC_CPU, EXEC_GROUP, INIT_GROUP, type Parts, type ReusedParts } from "./parts.ts";
+import { type Limited, limitedBy, limitsOf, type SwapFacts, v2Settings } from "./settings.ts";
 import { CPU_REPORT, CPU_REPORT_SIZE, V2_REPORTS } from "./usage.ts";
 
 export interface V2Group {
@@ -68,12 +69,10 @@ function prepare({ facts, limited, accounts }: V2Group): readonly Step[] {
  * nothing. A group for accounts only is attached to afterwards, since a clone into it could fail.
  */
 export function v2Parts(wanted: V2Group, id: string, resources: Resources): Parts {
-	const { facts, limited, accounts, timed, swap } = wanted;
+	const { facts, limited, accounts, timed } = wanted;
 	const forAccountOnly = limited.length === 0;
 	const group: Group = { slot: "cgroup.v2", path: `${facts.path}/${groupName(id)}`, forAccountOnly };
-	const settings = limited
-		.flatMap((name) => v2Settings(name, resources, swap))
-		.flatMap(({ file, value, optionalFile }) => setFile(group, file, value, optionalFile ? ["ENOENT"] : []));
+	const settings = settingsOf(group, wanted, resources, true);
 	const reports = accounts.flatMap((name) => Object.entries(V2_REPORTS[name]));
 	return {
 		host: [
@@ -91,5 +90,77 @@ export function v2Parts(wanted: V2Group, id: string, resources: Resources): Part
 		],
 		cleanup: [removeGroup(group)],
 		...(timed ? { cpuUsage: { slot: CPU, format: "cpu.stat" } } : {}),
+	};
+}
+
+function settingsOf(group: Group, { limited, swap }: V2Group, resources: Resources, whole: boolean): readonly Step[] {
+	return limited
+		.flatMap((name) => v2Settings(name, resources, swap))
+		.filter(({ file }) => whole || file !== "memory.oom.group")
+		.flatMap(({ file, value, optionalFile }) => setFile(group, file, value, optionalFile ? ["ENOENT"] : []));
+}
+
+/**
+ * The same for a jail that is used again. A group with controllers for its children holds no process itself (cgroup-v2.rst,
+ * "No Internal Process Constraint"): pid 1 and each program have one below the jail's. Were the jail's group to run out
+ * of memory as a whole, pid 1 is not to be killed with the rest.
+ *
+ * @param resources `raised`: with room for pid 1, for the jail's own group
+ */
+export function v2Reused(
+	wanted: V2Group,
+	id: string,
+	resources: { readonly each: Resources; readonly raised: Resources },
+): ReusedParts {
+	const { facts, limited, accounts, timed } = wanted;
+	const forAccountOnly = limited.length === 0;
+	const path = `${facts.path}/${groupName(id)}`;
+	const jail: Group = { slot: "cgroup.v2", path, forAccountOnly };
+	const below = (name: string, slot: string): Group => ({
+		slot,
+		path: `${path}/${name}`,
+		forAccountOnly,
+		below: { slot: jail.slot, name },
+	});
+	const init = below(INIT_GROUP, "cgroup.v2.init");
+	const group = below(EXEC_GROUP, "exec.v2");
+	const byPath = ({ below: _, ...rest }: Group): Group => rest;
+	const counted = accounts.filter((name) => !limited.includes(name));
+	const limits = limitsOf(limited, accounts);
+	const openCpu = timed ? [openFile(group, CPU_REPORT.v2, EXEC_CPU)] : [];
+	const account = [
+		...(timed ? [reportSlot(EXEC_CPU, CPU_REPORT.v2, CPU_REPORT_SIZE)] : []),
+		...accounts
+			.flatMap((name) => Object.entries(V2_REPORTS[name]))
+			.flatMap(([file, size]) => reportFile(group, file, size)),
+	];
+	return {
+		jail: {
+			host: [
+				...prepare(wanted),
+				...makeGroup(jail),
+				...settingsOf(jail, wanted, resources.raised, false),
+				...enable(path, limited, []),
+				...enable(path, counted, ["EBUSY", ...HARMLESS]),
+				...makeGroup(init),
+			],
+			parent: forAccountOnly ? attachChild(init) : [],
+			child: [],
+			...(forAccountOnly ? {} : { intoCgroup: init.slot }),
+			account: [findGroup(byPath(group)), ...openCpu, ...account],
+			cleanup: [removeGroup(byPath(group)), removeGroup(byPath(init)), removeGroup(jail)],
+		},
+		keep: [jail.slot, group.slot, ...(timed ? [EXEC_CPU] : [])],
+		renew: [removeGroup(group), ...makeGroup(group), ...settingsOf(group, wanted, resources.each, true), ...openCpu],
+		parent: forAccountOnly ? attachChild(group) : [],
+		child: [],
+		...(forAccountOnly ? {} : { intoCgroup: group.slot }),
+		account,
+		limits,
+		narrow: (narrower) => {
+			const names = limitedBy(narrower).filter((name) => limits.includes(name));
+			return settingsOf(group, { ...wanted, limited: names }, narrower, true);
+		},
+		...(timed ? { cpuUsage: { slot: EXEC_CPU, format: "cpu.stat" } } : {}),
 	};
 }

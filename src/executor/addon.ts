@@ -52,6 +52,15 @@ export interface Addon {
 		connections(): number;
 		close(): Buffer;
 	};
+	/**
+	 * Writes a file below an open root, with the given rights (uid, gid, supplementary groups) and no capability; folders on
+	 * the way are made. No link is followed. Throws an Error with `code`, and as message what failed: "mkdir", "open", "copy".
+	 */
+	putFile(root: number, path: string, content: Uint8Array | number, mode: number, who: Uint32Array): void;
+	/** The same for a symbolic link; "symlink" may fail. */
+	putLink(root: number, path: string, target: string, who: Uint32Array): void;
+	/** Reads a regular file below an open root. "open", "not-regular", "too-large" or "copy" may fail. */
+	takeFile(root: number, path: string, maxBytes: number, truncate: boolean, who: Uint32Array): Buffer;
 	/** Calls back for each message that arrives, with null when the peer is gone. Owns the socket until "close". */
 	watch(socket: number, callback: (message: Buffer | null, descriptors: number[]) => void): WatchControl;
 }

@@ -2,7 +2,7 @@
 
 import type { Architecture } from "../host/types.ts";
 import { syscallNumber } from "../plan/syscalls.ts";
-import type { Arg, Bytes, CpuUsage, Patch, Plan, PseudoCall, SlotName, Step, Workload } from "../plan/types.ts";
+import type { Arg, Bytes, CpuUsage, Kept, Patch, Plan, PseudoCall, SlotName, Step, Workload } from "../plan/types.ts";
 import { errnoNumber } from "./errno.ts";
 import {
 	ARG_KIND,
@@ -63,17 +63,30 @@ export function encodeWorkload(
 	plan: Plan,
 	arch: Architecture,
 ): EncodedProgram {
-	const { before, parent, child } = workload;
-	const given = new Map([...jail.slots].filter(([name]) => plan.keep.includes(name)));
+	const { before, parent, child, exec = [], cleanup = [] } = workload;
 	return encode({
 		arch,
-		sections: { before, parent, child },
-		given,
-		filled: ["stdin", "stdout", "stderr", ...(workload.descriptors ?? [])],
+		sections: { before, parent, child, exec, cleanup },
+		given: keptSlots(jail, plan),
+		filled: [...STREAMS, ...(workload.descriptors ?? [])],
 		keep: [],
 		cpuUsage: plan.cpuUsage,
 		...workload,
 	});
+}
+
+/** The same for what is kept in a jail that is used again. Its slots and those of its workloads do not meet. */
+export function encodeKept(kept: Kept, jail: EncodedProgram, plan: Plan, arch: Architecture): EncodedProgram {
+	const { before, child, account } = kept;
+	const given = keptSlots(jail, plan);
+	const sections = { before, child, account };
+	return encode({ arch, sections, given, filled: STREAMS, keep: [], cloneFlags: 0n });
+}
+
+const STREAMS: readonly SlotName[] = ["stdin", "stdout", "stderr"];
+
+function keptSlots(jail: EncodedProgram, plan: Plan): Slots {
+	return new Map([...jail.slots].filter(([name]) => plan.keep.includes(name)));
 }
 
 class Writer {
@@ -208,18 +221,18 @@ function writeHeader(view: DataView, options: Options, counts: Counts, writer: W
 		view.setUint32(36 + i * 8, count, true);
 		first += count;
 	}
-	view.setUint16(72, options.intoCgroup === undefined ? NO_SLOT : writer.slot(options.intoCgroup), true);
-	view.setUint16(74, options.cpuUsage === undefined ? NO_SLOT : writer.slot(options.cpuUsage.slot), true);
-	view.setUint16(76, CPU_USAGE_FORMAT[options.cpuUsage?.format ?? "none"], true);
-	view.setUint16(78, counts.firstSlot, true);
-	view.setBigUint64(80, nanoseconds(options.wallLimitMs), true);
-	view.setBigUint64(88, nanoseconds(options.cpuLimitMs), true);
+	view.setUint16(80, options.intoCgroup === undefined ? NO_SLOT : writer.slot(options.intoCgroup), true);
+	view.setUint16(82, options.cpuUsage === undefined ? NO_SLOT : writer.slot(options.cpuUsage.slot), true);
+	view.setUint16(84, CPU_USAGE_FORMAT[options.cpuUsage?.format ?? "none"], true);
+	view.setUint16(86, counts.firstSlot, true);
+	view.setBigUint64(88, nanoseconds(options.wallLimitMs), true);
+	view.setBigUint64(96, nanoseconds(options.cpuLimitMs), true);
 	for (const name of options.keep) {
 		const slot = writer.slot(name);
-		view.setUint8(96 + (slot >> 3), view.getUint8(96 + (slot >> 3)) | (1 << (slot & 7)));
+		view.setUint8(104 + (slot >> 3), view.getUint8(104 + (slot >> 3)) | (1 << (slot & 7)));
 	}
-	view.setUint32(128, options.parentJail?.id ?? 0, true);
-	view.setUint16(132, options.parentJail?.slot ?? NO_SLOT, true);
+	view.setUint32(136, options.parentJail?.id ?? 0, true);
+	view.setUint16(140, options.parentJail?.slot ?? NO_SLOT, true);
 }
 
 function nanoseconds(ms: number | undefined): bigint {

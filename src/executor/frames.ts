@@ -6,6 +6,7 @@ import {
 	FLAG_LAST,
 	FLAG_MEMFD,
 	NO_STEP,
+	SECTION_OF_KEPT,
 	SECTIONS,
 	type SectionName,
 	SIZE,
@@ -29,6 +30,8 @@ export interface FrameHeader {
 /** One step that failed; `step` is absent where the clone itself did. */
 export interface StepFailure {
 	readonly section: SectionName;
+	/** Is it a section of the program that the jail keeps for all its workloads? */
+	readonly kept?: true;
 	readonly step?: number;
 	/** errno */
 	readonly error: number;
@@ -46,6 +49,8 @@ export interface ExitReport {
 	readonly wallMs: number;
 	/** Of the cgroup; absent without one. */
 	readonly cgroupCpuMs?: number;
+	/** Of a jail that is used again: by number of the report. */
+	readonly reports: ReadonlyMap<number, Uint8Array>;
 }
 
 export interface EndReport {
@@ -110,15 +115,17 @@ export function decodeHello(payload: Uint8Array): Hello | undefined {
 export function decodeFailure(payload: Uint8Array): StepFailure | undefined {
 	if (payload.length < SIZE.failure) return undefined;
 	const view = viewOf(payload);
-	const section = SECTIONS[view.getUint32(0, true)];
+	const number = view.getUint32(0, true);
+	const section = SECTIONS[number & ~SECTION_OF_KEPT];
+	const kept = (number & SECTION_OF_KEPT) === 0 ? {} : { kept: true as const };
 	const error = view.getUint32(8, true);
 	if (section === undefined || error === 0 || error > MAX_ERRNO) return undefined;
 	const step = view.getUint32(4, true);
-	return { section, error, denied: view.getUint32(12, true), ...(step === NO_STEP ? {} : { step }) };
+	return { section, error, denied: view.getUint32(12, true), ...kept, ...(step === NO_STEP ? {} : { step }) };
 }
 
 export function decodeExit(payload: Uint8Array): ExitReport | undefined {
-	if (payload.length !== SIZE.exited) return undefined;
+	if (payload.length < SIZE.exited) return undefined;
 	const view = viewOf(payload);
 	const cause = END_CAUSE[view.getUint32(4, true)];
 	if (cause === undefined) return undefined;
@@ -132,7 +139,19 @@ export function decodeExit(payload: Uint8Array): ExitReport | undefined {
 		maxRssBytes: number(24),
 		wallMs: number(32) / 1e6,
 		...(cgroupCpuNs === 0 ? {} : { cgroupCpuMs: cgroupCpuNs / 1e6 }),
+		reports: decodeReports(payload, SIZE.exited),
 	};
+}
+
+function decodeReports(payload: Uint8Array, from: number): ReadonlyMap<number, Uint8Array> {
+	const view = viewOf(payload);
+	const reports = new Map<number, Uint8Array>();
+	for (let at = from; at + SIZE.report <= payload.length; ) {
+		const length = view.getUint16(at + 2, true);
+		reports.set(view.getUint16(at, true), payload.slice(at + SIZE.report, at + SIZE.report + length));
+		at += SIZE.report + ((length + 7) & ~7);
+	}
+	return reports;
 }
 
 export function decodeEnd(payload: Uint8Array): EndReport | undefined {
@@ -140,12 +159,7 @@ export function decodeEnd(payload: Uint8Array): EndReport | undefined {
 	const view = viewOf(payload);
 	const cleanupFailures = view.getUint32(4, true);
 	const cleanup = cleanupFailures > 0 ? decodeFailure(payload.subarray(8)) : undefined;
-	const reports = new Map<number, Uint8Array>();
-	for (let at = SIZE.ended; at + SIZE.report <= payload.length; ) {
-		const length = view.getUint16(at + 2, true);
-		reports.set(view.getUint16(at, true), payload.slice(at + SIZE.report, at + SIZE.report + length));
-		at += SIZE.report + ((length + 7) & ~7);
-	}
+	const reports = decodeReports(payload, SIZE.ended);
 	return { status: view.getUint32(0, true), cleanupFailures, reports, ...(cleanup === undefined ? {} : { cleanup }) };
 }
 

@@ -38,6 +38,18 @@ export interface ExecRequest {
 	readonly onDenied?: (denial: ExecDenial) => void;
 }
 
+/** A jail that could not be renewed ends: no program is to run in what another one left. */
+export type ResetReply =
+	| { readonly kind: "ready" }
+	| { readonly kind: "failed"; readonly of: "jail" | "kept"; readonly failure: StepFailure }
+	| { readonly kind: "lost" };
+
+interface Resetting {
+	readonly sequence: number;
+	readonly onDescriptor: ((descriptor: number) => void) | undefined;
+	readonly settle: (reply: ResetReply) => void;
+}
+
 interface Pending {
 	readonly sequence: number;
 	readonly request: ExecRequest;
@@ -58,6 +70,7 @@ export class JailProcess {
 	readonly #launchSequence: number;
 	#sequence: number;
 	#pending: Pending | undefined;
+	#resetting: Resetting | undefined;
 	#failure: StepFailure | undefined;
 	#resolveEnd: (end: EndReport | undefined) => void = () => {};
 	#resolveSent: (descriptor: number | undefined) => void = () => {};
@@ -105,6 +118,22 @@ export class JailProcess {
 		});
 	}
 
+	/** Gives pid 1 what is the same for all later programs, and how to renew the jail between them. */
+	keep(program: EncodedProgram): void {
+		this.#channel.send({ type: FRAME.keep, sequence: ++this.#sequence, payload: program.bytes });
+	}
+
+	/** Renews the jail by the kept program. What is sent meanwhile is done after it, or not at all. */
+	reset(onDescriptor?: (descriptor: number) => void): Promise<ResetReply> {
+		if (this.#resetting !== undefined) throw new VmjailError("JAIL_CLOSED", "the jail is being renewed already");
+		const sequence = ++this.#sequence;
+		return new Promise((settle) => {
+			this.#resetting = { sequence, onDescriptor, settle };
+			this.#channel.send({ type: FRAME.reset, sequence, payload: new Uint8Array() });
+			this.#settleIfOver();
+		});
+	}
+
 	/** To the workload's process group, or to every process of the jail. */
 	signal(number: number, everyone = false): void {
 		this.#channel.send({ type: FRAME.signal, sequence: ++this.#sequence, payload: encodeSignal(number, everyone) });
@@ -147,6 +176,10 @@ export class JailProcess {
 			this.#resolveSent(descriptors[0]);
 			return;
 		}
+		if (this.#resetting?.sequence === header.sequence) {
+			this.#receiveReset(this.#resetting, header.type, payload, descriptors);
+			return;
+		}
 		for (const descriptor of descriptors) closeSync(descriptor);
 		if (header.type === FRAME.exited) {
 			const exit = decodeExit(payload);
@@ -164,13 +197,29 @@ export class JailProcess {
 		}
 	}
 
+	#receiveReset({ onDescriptor }: Resetting, type: number, payload: Uint8Array, descriptors: readonly number[]): void {
+		for (const descriptor of descriptors) (onDescriptor ?? closeSync)(descriptor);
+		if (type === FRAME.ready) this.#settleReset({ kind: "ready" });
+		const failure = type === FRAME.failed ? decodeFailure(payload) : undefined;
+		if (failure !== undefined) this.#settleReset({ kind: "failed", of: "kept", failure });
+	}
+
 	/** A reply that never came is lost once pid 1 is gone and the zygote, who may know of a failed step, has spoken. */
 	#settleIfOver(): void {
 		if (!this.#pid1Gone || !this.#ended) return;
 		this.#resolveSent(undefined);
-		this.#settle(
-			this.#failure === undefined ? { kind: "lost" } : { kind: "failed", of: "jail", failure: this.#failure },
-		);
+		const reply =
+			this.#failure === undefined
+				? ({ kind: "lost" } as const)
+				: ({ kind: "failed", of: "jail", failure: this.#failure } as const);
+		this.#settleReset(reply);
+		this.#settle(reply);
+	}
+
+	#settleReset(reply: ResetReply): void {
+		const resetting = this.#resetting;
+		this.#resetting = undefined;
+		resetting?.settle(reply);
 	}
 
 	#settle(reply: ExecReply): void {

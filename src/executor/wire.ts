@@ -1,6 +1,6 @@
 /** The mirror of native/executor/wire.h: numbers, sizes and offsets. A test compares the two. */
 
-export const WIRE_VERSION = 1;
+export const WIRE_VERSION = 2;
 export const PROGRAM_MAGIC = 0x4c4a4d56;
 export const MAX_FRAME = 128 * 1024;
 export const MAX_PROGRAM = 16 * 1024 * 1024;
@@ -18,6 +18,8 @@ export const FRAME = {
 	exec: 2,
 	signal: 3,
 	resize: 4,
+	keep: 5,
+	reset: 6,
 	hello: 16,
 	ended: 17,
 	failed: 18,
@@ -25,17 +27,20 @@ export const FRAME = {
 	stopped: 20,
 	descriptor: 21,
 	denied: 22,
+	ready: 23,
 } as const;
 
 export const FLAG_MEMFD = 1;
 export const FLAG_LAST = 2;
 
-export const SECTIONS = ["before", "parent", "child", "account", "cleanup"] as const;
+export const SECTIONS = ["before", "parent", "child", "account", "cleanup", "exec"] as const;
 export type SectionName = (typeof SECTIONS)[number];
+/** Added to the number of a section where a step of the kept program failed. */
+export const SECTION_OF_KEPT = 0x10;
 
 export const SIZE = {
 	frameHeader: 32,
-	program: 136,
+	program: 144,
 	step: 28,
 	arg: 16,
 	patch: 16,

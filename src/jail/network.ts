@@ -208,9 +208,9 @@ export class JailNetwork {
 type Failed = Extract<Awaited<ReturnType<JailProcess["exec"]>>, { kind: "failed" }>;
 
 function failed(workload: Workload, plan: Plan, { of, failure }: Failed, what: string | undefined): VmjailError {
-	const sections = of === "jail" ? plan : workload;
-	const steps =
-		failure.section === "account" || failure.section === "cleanup" ? plan[failure.section] : sections[failure.section];
+	const { before, parent, child } = of === "jail" ? plan : workload;
+	const { account, cleanup } = plan;
+	const steps = { before, parent, child, account, cleanup, exec: [] }[failure.section];
 	const step = failure.step === undefined ? undefined : steps[failure.step];
 	const error = getSystemErrorName(-failure.error);
 	if (step?.call === "execve") {

@@ -11,7 +11,7 @@ import { unavailable } from "../oci/available.ts";
 import { withRealPaths } from "../oci/host-path.ts";
 import { pathsOf, specOf } from "../oci/spec.ts";
 import type { Spec } from "../oci/types.ts";
-import { planOf } from "../plan/plan.ts";
+import { type ExtraSteps, planOf } from "../plan/plan.ts";
 import type { Plan, Step } from "../plan/types.ts";
 import type { Control, Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
@@ -47,7 +47,7 @@ export function refuseUnavailable(policy: Policy, runtime: DriverName): void {
 	);
 }
 
-function landlockMissing(facts: HostFacts, optional: readonly Control[]): readonly Missing[] {
+export function landlockMissing(facts: HostFacts, optional: readonly Control[]): readonly Missing[] {
 	if (facts.landlockAbi > 0) return [];
 	const reason = "this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK), or it is not switched on";
 	const remedy =
@@ -123,6 +123,47 @@ export function inGroup(plan: Plan, cgroup: CgroupSteps): Plan {
 	};
 }
 
+interface Specified {
+	readonly networked: boolean;
+	/** With the paths of the policy. */
+	readonly facts: HostFacts;
+	readonly spec: Spec;
+	readonly mac: readonly Missing[];
+}
+
+export function specFor(
+	policy: Policy,
+	host: HostFacts,
+	command: readonly string[],
+	terminal: boolean,
+	keep: Keep | undefined,
+): Specified {
+	const networked = policy.security.network.mode === "hostwithpolicy";
+	const { allow } = policy.security.process;
+	const facts: HostFacts = {
+		...host,
+		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
+		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path, keep) }),
+	};
+	const mac = macMissing(policy, facts);
+	const spec = without(specOf({ policy, facts, command, terminal }), mac);
+	return { networked, facts, spec, mac };
+}
+
+/** @param extra for a jail that is used again */
+export function planFor(
+	policy: Policy,
+	{ networked, spec, facts }: Omit<Specified, "mac">,
+	extra: Pick<ExtraSteps, "reusable"> = {},
+): Plan {
+	if (!networked) return planOf(spec, withRealPaths(facts), extra);
+	return planOf(belowGateway(spec, facts), withRealPaths(facts), {
+		...extra,
+		beforeRoot: resolverStepsFor(policy, facts),
+		last: sendNamespaceSteps(),
+	});
+}
+
 /**
  * The spec, the plan with its cgroup, and the limits for pid 1.
  *
@@ -138,15 +179,7 @@ export function prepare(
 	id: string,
 	keep?: Keep,
 ): Prepared {
-	const networked = policy.security.network.mode === "hostwithpolicy";
-	const { allow } = policy.security.process;
-	const facts: HostFacts = {
-		...host,
-		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
-		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path, keep) }),
-	};
-	const mac = macMissing(policy, facts);
-	const spec = without(specOf({ policy, facts, command, terminal }), mac);
+	const { networked, facts, spec, mac } = specFor(policy, host, command, terminal, keep);
 	const { cpuMs, wallMs, outputMaxBytes, optional } = readAnnotations(spec);
 	const cgroup = cgroupSteps({
 		resources: spec.linux.resources ?? {},
@@ -155,16 +188,10 @@ export function prepare(
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const plan = networked
-		? planOf(belowGateway(spec, facts), withRealPaths(facts), {
-				beforeRoot: resolverStepsFor(policy, facts),
-				last: sendNamespaceSteps(),
-			})
-		: planOf(spec, withRealPaths(facts));
 	return {
 		spec,
 		facts,
-		plan: inGroup(plan, cgroup),
+		plan: inGroup(planFor(policy, { networked, spec, facts }), cgroup),
 		missing: [...cgroup.missing, ...landlockMissing(facts, optional), ...mac],
 		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),

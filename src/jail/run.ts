@@ -107,7 +107,7 @@ class Run implements Running {
 		// What a terminal replaces is left alone: whoever read the caller's would take what is typed from it.
 		const replaced = Object.fromEntries((options.terminal?.streams ?? []).map((name) => [name, "ignore" as const]));
 		try {
-			return openStreams({ ...options, ...replaced }, budget, this.#prepared.driven?.passable);
+			return openStreams({ ...options, ...replaced }, { all: budget }, this.#prepared.driven?.passable);
 		} catch (error) {
 			this.#process.close();
 			throw error;

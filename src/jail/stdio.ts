@@ -8,8 +8,13 @@ import { VmjailError } from "../errors.ts";
 import { type Addon, loadAddon } from "../executor/addon.ts";
 
 /** A descriptor of the caller's, one of the caller's standard streams, nothing, or bytes. */
-export type Input = "ignore" | "inherit" | number | { readonly content: string | Uint8Array };
-export type Output = "ignore" | "inherit" | "collect" | number;
+export type Input = "ignore" | "inherit" | number | Taken | { readonly content: string | Uint8Array };
+export type Output = "ignore" | "inherit" | "collect" | number | Taken;
+
+/** A descriptor that is given away: it is closed here as soon as the program has its copy, or cannot run. */
+export interface Taken {
+	readonly take: number;
+}
 
 export interface Streams {
 	readonly stdin?: Input;
@@ -59,14 +64,25 @@ export class Budget {
 	}
 }
 
+/** How much of a chunk may pass by all budgets; each counts all of it. */
+function passing(budgets: readonly Budget[], size: number): number {
+	return budgets.reduce((least, budget) => Math.min(least, budget.take(size)), size);
+}
+
 /** Reads a pipe to its end, whatever becomes of the bytes, so that the writer is never blocked. */
-function tap(readEnd: number, budget: Budget | undefined, forwardTo: NodeJS.WritableStream | undefined): Tap {
+function tap(
+	readEnd: number,
+	budgets: readonly Budget[],
+	forwardTo: NodeJS.WritableStream | undefined,
+	ends = false,
+): Tap {
 	const socket = new Socket({ fd: readEnd, readable: true, writable: false });
 	const chunks: Buffer[] = [];
 	// Whoever reads behind us has gone (EPIPE): so do we, and the program gets the SIGPIPE that it would have got from them.
 	forwardTo?.on("error", () => socket.destroy());
+	if (ends) socket.on("end", () => forwardTo?.end());
 	socket.on("data", (chunk: Buffer) => {
-		const passed = chunk.subarray(0, budget?.take(chunk.length) ?? chunk.length);
+		const passed = chunk.subarray(0, passing(budgets, chunk.length));
 		if (forwardTo === undefined) {
 			chunks.push(passed);
 		} else if (passed.length > 0 && !forwardTo.write(passed)) {
@@ -122,10 +138,10 @@ function pump(reader: Readable, writeEnd: number): () => void {
 /** May a runtime have this descriptor itself, or is a pipe to be put in between? */
 export type Passable = (descriptor: number, stream: "stdin" | "stdout" | "stderr") => boolean;
 
-function streamOf(descriptor: number): NodeJS.WritableStream {
-	if (descriptor === 1) return process.stdout;
-	if (descriptor === 2) return process.stderr;
-	return createWriteStream("", { fd: descriptor, autoClose: false });
+function streamOf(descriptor: number, taken: boolean): NodeJS.WritableStream {
+	if (!taken && descriptor === 1) return process.stdout;
+	if (!taken && descriptor === 2) return process.stderr;
+	return createWriteStream("", { fd: descriptor, autoClose: taken });
 }
 
 function statOf(descriptor: number, name: string): Stats {
@@ -141,7 +157,8 @@ function statOf(descriptor: number, name: string): Stats {
 
 /** A folder would be a way out of the jail (openat(2)), and a block device one around its file systems. */
 function checkDescriptor(stream: Input | Output | undefined, inherited: number, name: string): void {
-	const descriptor = stream === "inherit" ? inherited : stream;
+	const given = typeof stream === "object" && "take" in stream ? stream.take : stream;
+	const descriptor = given === "inherit" ? inherited : given;
 	if (typeof descriptor !== "number") return;
 	const stat = statOf(descriptor, name);
 	if (!stat.isDirectory() && !stat.isBlockDevice()) return;
@@ -182,21 +199,24 @@ class Opener {
 		if (this.passable(descriptor, STREAMS[number])) return { descriptor };
 		const [readEnd, writeEnd] = this.addon.pipe();
 		const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-		return { descriptor: this.own(writeEnd), tap: tap(readEnd, undefined, nowhere) };
+		return { descriptor: this.own(writeEnd), tap: tap(readEnd, [], nowhere) };
 	}
 
 	input(input: Input): number {
 		if (input === "ignore") return this.nullInput();
 		if (input === "inherit") return this.#inputFrom(0);
 		if (typeof input === "number") return this.#inputFrom(input);
+		if ("take" in input) return this.#inputFrom(input.take, true);
 		const { content } = input;
 		return this.own(this.addon.memfd(typeof content === "string" ? Buffer.from(content) : content));
 	}
 
-	#inputFrom(descriptor: number): number {
-		if (this.passable(descriptor, "stdin")) return descriptor;
+	#inputFrom(descriptor: number, taken = false): number {
+		if (this.passable(descriptor, "stdin")) return taken ? this.own(descriptor) : descriptor;
 		const [readEnd, writeEnd] = this.addon.pipe();
-		this.toStop.push(pump(readerOf(descriptor, this.addon), writeEnd));
+		const reader = readerOf(descriptor, this.addon);
+		if (taken) reader.once("close", () => closeSync(descriptor));
+		this.toStop.push(pump(reader, writeEnd));
 		return this.own(readEnd);
 	}
 
@@ -204,34 +224,43 @@ class Opener {
 	output(
 		output: Output,
 		number: 1 | 2,
-		budget: Budget | undefined,
+		budgets: readonly Budget[],
 	): { readonly descriptor: number; readonly tap?: Tap } {
 		if (output === "ignore") return this.nullOutput(number);
-		const destination = output === "inherit" ? number : output;
-		if (destination !== "collect" && budget === undefined && this.passable(destination, STREAMS[number])) {
-			return { descriptor: destination };
+		const taken = typeof output === "object";
+		const destination = taken ? output.take : output === "inherit" ? number : output;
+		if (destination !== "collect" && budgets.length === 0 && this.passable(destination, STREAMS[number])) {
+			return { descriptor: taken ? this.own(destination) : destination };
 		}
 		const [readEnd, writeEnd] = this.addon.pipe();
 		return {
 			descriptor: this.own(writeEnd),
-			tap: tap(readEnd, budget, destination === "collect" ? undefined : streamOf(destination)),
+			tap: tap(readEnd, budgets, destination === "collect" ? undefined : streamOf(destination, taken), taken),
 		};
 	}
 }
 
+/** What is counted: all outputs together, and each by itself. */
+export interface Budgets {
+	readonly all?: Budget | undefined;
+	readonly stdout?: Budget | undefined;
+	readonly stderr?: Budget | undefined;
+}
+
 /**
- * Opens the streams. With a budget every output passes through vmjail, and what is beyond it is dropped.
+ * Opens the streams. With a budget an output passes through vmjail, and what is beyond it is dropped.
  *
  * @throws VmjailError USAGE for a descriptor that is not open, or is of a kind that no program in a jail may have
  */
-export function openStreams(streams: Streams, budget?: Budget, passable: Passable = () => true): OpenStreams {
+export function openStreams(streams: Streams, budgets: Budgets = {}, passable: Passable = () => true): OpenStreams {
 	checkDescriptor(streams.stdin, 0, "stdin");
 	checkDescriptor(streams.stdout ?? "inherit", 1, "stdout");
 	checkDescriptor(streams.stderr ?? "inherit", 2, "stderr");
 	const opener = new Opener(passable);
+	const counted = (own: Budget | undefined) => [budgets.all, own].filter((one) => one !== undefined);
 	const stdin = opener.input(streams.stdin ?? "ignore");
-	const stdout = opener.output(streams.stdout ?? "inherit", 1, budget);
-	const stderr = opener.output(streams.stderr ?? "inherit", 2, budget);
+	const stdout = opener.output(streams.stdout ?? "inherit", 1, counted(budgets.stdout));
+	const stderr = opener.output(streams.stderr ?? "inherit", 2, counted(budgets.stderr));
 	return {
 		descriptors: [stdin, stdout.descriptor, stderr.descriptor],
 		stdout: stdout.tap?.done,

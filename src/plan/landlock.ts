@@ -9,7 +9,7 @@ import { AT_FDCWD, O_CLOEXEC, O_PATH } from "./constants.ts";
 import { parseOptions } from "./options.ts";
 import { executableFiles } from "./programs.ts";
 import { cstring, struct } from "./steps.ts";
-import type { Step } from "./types.ts";
+import type { SlotName, Step } from "./types.ts";
 
 /** LANDLOCK_ACCESS_FS_*, by bit. */
 const FS = {
@@ -89,10 +89,15 @@ function rightsOf(mount: Mount, paths: Readonly<Record<string, PathFact>>): numb
 	return folder ? WRITE : OF_FILES;
 }
 
-/** Steps that build the ruleset inside the jail, once; workloads restrict themselves with it. */
+/**
+ * Steps that build the ruleset inside the jail; workloads restrict themselves with it.
+ *
+ * @param open opens a path of the jail for a rule
+ */
 export function rulesetSteps(
 	spec: Spec,
 	facts: Pick<HostFacts, "paths" | "programs" | "landlockAbi">,
+	open: (path: string, save: SlotName) => Step = openPlainly,
 ): readonly Step[] {
 	const { paths, programs, landlockAbi: abi } = facts;
 	const known = knownRights(abi);
@@ -106,19 +111,23 @@ export function rulesetSteps(
 			args: [attribute, attribute.bytes.length, 0],
 			save: RULESET,
 		},
-		...landlockRules(spec, paths, programs).flatMap(({ path, rights }) => ruleSteps(path, rights & known)),
+		...landlockRules(spec, paths, programs).flatMap(({ path, rights }) => ruleSteps(path, rights & known, open)),
 	];
 }
 
-function ruleSteps(path: string, rights: number): readonly Step[] {
+function openPlainly(path: string, save: SlotName): Step {
+	return {
+		label: `open ${path} for Landlock`,
+		call: "openat",
+		args: [AT_FDCWD, cstring(path), O_PATH | O_CLOEXEC, 0],
+		save,
+	};
+}
+
+function ruleSteps(path: string, rights: number, open: (path: string, save: SlotName) => Step): readonly Step[] {
 	const rule = struct(`{0x${rights.toString(16)} beneath ${path}}`, [{ u64: rights }, { slot: "beneath" }]);
 	return [
-		{
-			label: `open ${path} for Landlock`,
-			call: "openat",
-			args: [AT_FDCWD, cstring(path), O_PATH | O_CLOEXEC, 0],
-			save: "beneath",
-		},
+		open(path, "beneath"),
 		{ label: `allow ${path} by Landlock`, call: "landlock_add_rule", args: [{ slot: RULESET }, 1, rule, 0] },
 	];
 }

@@ -77,13 +77,15 @@ export function openOutside(source: string, save: SlotName): Step {
 }
 
 /** The nearest earlier mount at or above a path. */
-function enclosing(mounts: readonly Mount[], destination: string): Mount | undefined {
+export function enclosing(mounts: readonly Mount[], destination: string): Mount | undefined {
 	const above = mounts.filter(({ destination: d }) => destination.startsWith(d === "/" ? "/" : `${d}/`));
 	return above.toSorted((a, b) => a.destination.length - b.destination.length || 0).at(-1);
 }
 
 /** Makes the mount point inside a tmpfs of the jail's own: folders on the way, then a folder or an empty file. */
-function makeMountPoint(base: string, destination: string, folder: boolean): readonly Step[] {
+export function makeMountPoint(base: string, mount: Mount, paths: Readonly<Record<string, PathFact>>): readonly Step[] {
+	const { destination } = mount;
+	const folder = isFolder(mount, parseOptions(mount.options ?? [], destination), paths);
 	const names = path.relative(base, destination).split("/");
 	return names.flatMap((name, i): readonly Step[] => {
 		const parent = path.join(base, ...names.slice(0, i));
@@ -112,8 +114,12 @@ function configure(type: string, parameter: string): Step {
 	return { label, call: "fsconfig", args: [{ slot: "fs" }, FSCONFIG_SET_STRING, cstring(key), cstring(value), 0] };
 }
 
-/** A new file system, detached, in the slot `tree`; by descriptors, since the place below may not be searchable by us. */
-export function makeFileSystem(type: string, options: Pick<MountOptions, "attributes" | "data">): readonly Step[] {
+/** A new file system, detached, in a slot; by descriptors, since the place below may not be searchable by us. */
+export function makeFileSystem(
+	type: string,
+	options: Pick<MountOptions, "attributes" | "data">,
+	save: SlotName = TREE,
+): readonly Step[] {
 	return [
 		{ label: `open ${type}`, call: "fsopen", args: [cstring(type), FSOPEN_CLOEXEC], save: "fs" },
 		...options.data.split(",").flatMap((parameter) => (parameter === "" ? [] : [configure(type, parameter)])),
@@ -122,7 +128,7 @@ export function makeFileSystem(type: string, options: Pick<MountOptions, "attrib
 			label: `mount ${type}`,
 			call: "fsmount",
 			args: [{ slot: "fs" }, FSMOUNT_CLOEXEC, options.attributes],
-			save: TREE,
+			save,
 		},
 	];
 }
@@ -130,7 +136,7 @@ export function makeFileSystem(type: string, options: Pick<MountOptions, "attrib
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
 /** Empty files cost no bytes of a tmpfs, yet the kernel's memory: a sized one gets an inode for each 2 KiB, and 1024 at least. */
-function withInodes(data: string): string {
+export function withInodes(data: string): string {
 	const size = /(?:^|,)size=(\d+)([kmg]?)(?:,|$)/i.exec(data);
 	if (size === null || /(?:^|,)nr_inodes=/.test(data)) return data;
 	const bytes = Number(size[1]) * (UNITS[(size[2] ?? "").toLowerCase()] ?? 1);
@@ -182,7 +188,7 @@ export function mountSteps(mounts: readonly Mount[], paths: Readonly<Record<stri
 		const options = parseOptions(mount.options ?? [], mount.destination);
 		const base = enclosing(mounts.slice(0, i), mount.destination);
 		if (base?.type === "tmpfs") {
-			steps.push(...makeMountPoint(base.destination, mount.destination, isFolder(mount, options, paths)));
+			steps.push(...makeMountPoint(base.destination, mount, paths));
 		}
 		if (options.bind) {
 			steps.push(...bind(mount, options));

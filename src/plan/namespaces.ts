@@ -13,7 +13,8 @@ import {
 	SOCK_CLOEXEC,
 	SOCK_DGRAM,
 } from "./constants.ts";
-import { block, pathWithPid, struct, text } from "./steps.ts";
+import { ROOT } from "./mounts.ts";
+import { block, cstring, pathWithPid, struct, text } from "./steps.ts";
 import type { Step } from "./types.ts";
 
 export function cloneFlags(linux: Linux): bigint {
@@ -88,6 +89,23 @@ function loopbackSteps(): readonly Step[] {
 export function cgroupNamespaceSteps(linux: Linux): readonly Step[] {
 	if (!hasNamespace(linux, "cgroup")) return [];
 	return [{ label: "enter a new cgroup namespace", call: "unshare", args: [CLONE_NEW.cgroup] }];
+}
+
+/**
+ * In pid 1, while /proc/sys can still be written: closed connections leave no trace that a later program could meet, such
+ * as a port that cannot be bound for a minute (ip-sysctl.rst, tcp_max_tw_buckets).
+ */
+export function noTimeWaitSteps(linux: Linux): readonly Step[] {
+	if (!hasNamespace(linux, "network")) return [];
+	return [
+		{
+			label: "open tcp_max_tw_buckets of the jail",
+			call: "openat",
+			args: [{ slot: ROOT }, cstring("proc/sys/net/ipv4/tcp_max_tw_buckets"), O_WRONLY | O_CLOEXEC, 0],
+			save: "sysctl",
+		},
+		{ label: "keep no closed connections", call: "write", args: [{ slot: "sysctl" }, text("0\n"), 2] },
+	];
 }
 
 /** Steps inside the jail that give its namespaces their content. */

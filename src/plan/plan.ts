@@ -1,21 +1,29 @@
 /** From a spec to the system calls that make its jail. */
 
-import type { HostFacts } from "../host/types.ts";
-import type { Spec } from "../oci/types.ts";
+import type { HostFacts, ProgramFact } from "../host/types.ts";
+import type { Mount, Spec } from "../oci/types.ts";
 import { RULESET, rulesetSteps } from "./landlock.ts";
 import { maskSteps, readonlySteps } from "./masks.ts";
 import { mountSteps } from "./mounts.ts";
-import { cgroupNamespaceSteps, cloneFlags, idMapSteps, namespaceSteps } from "./namespaces.ts";
+import { cgroupNamespaceSteps, cloneFlags, idMapSteps, namespaceSteps, noTimeWaitSteps } from "./namespaces.ts";
 import { allowSteps, memfdSteps, withoutExec } from "./programs.ts";
+import { closeDevSteps, heldSlots, holdSteps } from "./renew.ts";
 import { deviceLinkSteps, enterRootSteps, newRootSteps } from "./root.ts";
 import { closeSnapshotSteps, openSnapshotSteps, snapshotSteps } from "./snapshots.ts";
 import type { Plan, Step } from "./types.ts";
 
 /** Steps of other parts of vmjail that belong into a jail's set-up. */
 export interface ExtraSteps {
+	/** For a jail that is used again: what {@link renewSteps} needs is held open. */
+	readonly reusable?: true;
 	/** When everything is mounted and the host can still be seen. */
 	readonly beforeRoot?: readonly Step[];
 	readonly last?: readonly Step[];
+}
+
+/** The mounts of a spec, as the allow-list of programs lets them be. */
+export function mountsFor(spec: Spec, programs: readonly ProgramFact[]): readonly Mount[] {
+	return programs.length === 0 ? spec.mounts : withoutExec(spec.mounts, programs);
 }
 
 /**
@@ -28,30 +36,33 @@ export interface ExtraSteps {
 export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Plan {
 	const landlock = facts.landlockAbi > 0;
 	const programs = facts.programs ?? [];
-	const mounts = programs.length === 0 ? spec.mounts : withoutExec(spec.mounts, programs);
+	const mounts = mountsFor(spec, programs);
+	const { reusable } = extra;
 	return {
 		cloneFlags: cloneFlags(spec.linux),
 		before: openSnapshotSteps(programs),
 		parent: [...closeSnapshotSteps(programs), ...idMapSteps(spec.linux, facts.caller.privileged)],
 		child: [
 			{ label: "start a session", call: "setsid", args: [] },
-			...cgroupNamespaceSteps(spec.linux),
+			...(reusable ? [] : cgroupNamespaceSteps(spec.linux)),
 			...newRootSteps(spec.root),
 			...mountSteps(mounts, facts.paths),
 			...deviceLinkSteps(),
 			...maskSteps(spec.linux.maskedPaths ?? [], facts.paths),
 			...snapshotSteps(programs),
 			...(programs.length === 0 ? [] : memfdSteps()),
+			...(reusable ? [...closeDevSteps(), ...noTimeWaitSteps(spec.linux)] : []),
 			...readonlySteps(spec.linux.readonlyPaths ?? [], facts.paths),
 			...(extra.beforeRoot ?? []),
 			...enterRootSteps(),
 			...namespaceSteps(spec),
 			...allowSteps(programs),
 			...(landlock ? rulesetSteps(spec, facts) : []),
+			...(reusable ? holdSteps(mounts) : []),
 			...(extra.last ?? []),
 		],
 		account: [],
 		cleanup: [],
-		keep: landlock ? [RULESET] : [],
+		keep: [...(landlock ? [RULESET] : []), ...(reusable ? heldSlots(mounts) : [])],
 	};
 }

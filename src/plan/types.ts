@@ -95,4 +95,22 @@ export interface Workload extends Launch {
 	readonly wallLimitMs?: number;
 	/** Slots of further descriptors that it is given. */
 	readonly descriptors?: readonly SlotName[];
+	/** In a jail that keeps a part of every workload: in the child after that part, and last. */
+	readonly exec?: readonly Step[];
+	/** In pid 1 when the program has ended: each step is tried, whatever the earlier ones did. */
+	readonly cleanup?: readonly Step[];
+	/** An open cgroup v2 folder to start the program in. */
+	readonly intoCgroup?: SlotName;
+	/** Where its CPU time is read; absent: where the jail's is. */
+	readonly cpuUsage?: CpuUsage;
+}
+
+/** In a jail that is used again: what is the same for all its programs, kept by pid 1. */
+export interface Kept {
+	/** In pid 1, before each program and when the last one is gone: makes anew what a program may have changed. */
+	readonly before: readonly Step[];
+	/** In each program's process between its `child` and its `exec`: takes its rights away. */
+	readonly child: readonly Step[];
+	/** In pid 1 when a program has ended: what the kernel measured. */
+	readonly account: readonly Step[];
 }

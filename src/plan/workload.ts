@@ -108,9 +108,23 @@ function seccompSteps(spec: Spec, facts: HostFacts): readonly Step[] {
  * @throws VmjailError USAGE for arguments that no exec(2) takes.
  */
 export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOptions = {}): Workload {
+	const { exec, ...entry } = entryOf(spec, facts, options);
+	const { beforeFilters = [] } = options;
+	return { ...entry, child: [...entry.child, ...confinementSteps(spec, facts, beforeFilters), ...exec] };
+}
+
+/**
+ * The same for a jail that keeps {@link confinementSteps} and takes them between `child` and `exec`.
+ *
+ * @throws VmjailError USAGE for arguments that no exec(2) takes.
+ */
+export function entryOf(
+	spec: Pick<Spec, "process" | "linux">,
+	facts: Pick<HostFacts, "caller">,
+	options: Omit<WorkloadOptions, "beforeFilters">,
+): Workload & { readonly exec: readonly Step[] } {
 	const { process } = spec;
 	const hasCapabilities = (process.capabilities?.permitted ?? []).length > 0;
-	const landlock = facts.landlockAbi > 0;
 	return {
 		// A capability is granted over a user namespace below the one that owns the jail's mounts and network.
 		cloneFlags: hasCapabilities ? CLONE_NEW.user : 0n,
@@ -124,17 +138,23 @@ export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOption
 			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
 			{ label: "set the umask", call: "umask", args: [0o022] },
 			...rlimitSteps(process.rlimits ?? []),
-			...macSteps(process),
-			...credentialSteps(process, facts.caller.privileged),
-			...(landlock ? restrictSteps() : []),
-			...(options.beforeFilters ?? []),
-			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
-			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
-			...(facts.programs === undefined || facts.programs.length === 0 ? [] : stopAtExecSteps(facts.arch)),
-			...seccompSteps(spec, facts),
-			...execSteps(process),
 		],
+		exec: execSteps(process),
 		...(options.cpuLimitMs === undefined ? {} : { cpuLimitMs: options.cpuLimitMs }),
 		...(options.wallLimitMs === undefined ? {} : { wallLimitMs: options.wallLimitMs }),
 	};
+}
+
+/** In the program's process, in the order in which each step still has the right to do the next; then only exec is left. */
+export function confinementSteps(spec: Spec, facts: HostFacts, beforeFilters: readonly Step[]): readonly Step[] {
+	return [
+		...macSteps(spec.process),
+		...credentialSteps(spec.process, facts.caller.privileged),
+		...(facts.landlockAbi > 0 ? restrictSteps() : []),
+		...beforeFilters,
+		{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
+		{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
+		...(facts.programs === undefined || facts.programs.length === 0 ? [] : stopAtExecSteps(facts.arch)),
+		...seccompSteps(spec, facts),
+	];
 }

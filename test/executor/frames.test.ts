@@ -68,10 +68,10 @@ describe("what the executor says", () => {
 				[AT.hello.version, 4, version],
 				[AT.hello.landlock_abi, 4, 6],
 			]);
-		expect(decodeHello(hello(1))).toEqual({ version: 1, landlockAbi: 6 });
-		expect(decodeHello(hello(1).subarray(1))).toBeUndefined();
+		expect(decodeHello(hello(2))).toEqual({ version: 2, landlockAbi: 6 });
+		expect(decodeHello(hello(2).subarray(1))).toBeUndefined();
 		// Of another build: its programs are not ours.
-		expect(decodeHello(hello(2))).toBeUndefined();
+		expect(decodeHello(hello(1))).toBeUndefined();
 	});
 
 	const failure = (section: number, step: number, error: number, denied = 0) =>
@@ -85,7 +85,8 @@ describe("what the executor says", () => {
 	it("when a step failed", () => {
 		expect(decodeFailure(failure(2, 5, 2, 13))).toEqual({ section: "child", step: 5, error: 2, denied: 13 });
 		expect(decodeFailure(failure(1, 0xffff_ffff, 1))).toEqual({ section: "parent", error: 1, denied: 0 });
-		expect(decodeFailure(failure(5, 0, 1))).toBeUndefined();
+		expect(decodeFailure(failure(0x12, 1, 1))).toEqual({ section: "child", kept: true, step: 1, error: 1, denied: 0 });
+		expect(decodeFailure(failure(6, 0, 1))).toBeUndefined();
 		expect(decodeFailure(failure(0, 0, 0))).toBeUndefined();
 		expect(decodeFailure(failure(0, 0, 4096))).toBeUndefined();
 		expect(decodeFailure(failure(0, 0, 1).subarray(0, 15))).toBeUndefined();
@@ -102,7 +103,15 @@ describe("what the executor says", () => {
 				[AT.exited.wall_ns, 8, 3_000_000],
 				[AT.exited.cgroup_cpu_ns, 8, cgroup],
 			]);
-		const plain = { status: 0x0700, cause: "none", userMs: 1.5, systemMs: 2.5, maxRssBytes: 2 ** 40, wallMs: 3 };
+		const plain = {
+			status: 0x0700,
+			cause: "none",
+			userMs: 1.5,
+			systemMs: 2.5,
+			maxRssBytes: 2 ** 40,
+			wallMs: 3,
+			reports: new Map(),
+		};
 		expect(decodeExit(exited(0, 0))).toEqual(plain);
 		expect(decodeExit(exited(1, 4_000_000))).toEqual({ ...plain, cause: "cpu-time", cgroupCpuMs: 4 });
 		expect(decodeExit(exited(2, 0))).toMatchObject({ cause: "wall-time" });

@@ -22,6 +22,7 @@ const NUMBERS: Readonly<Record<string, number>> = {
 	FLAG_LAST: wire.FLAG_LAST,
 	STEP_RETRY_BUSY: wire.STEP_RETRY_BUSY,
 	SECTION_COUNT: wire.SECTIONS.length,
+	SECTION_OF_KEPT: wire.SECTION_OF_KEPT,
 	...Object.fromEntries(wire.SECTIONS.map((name, i) => [`SECTION_${name.toUpperCase()}`, i])),
 	...Object.fromEntries(Object.entries(wire.FRAME).map(([name, type]) => [`FRAME_${name.toUpperCase()}`, type])),
 	...Object.fromEntries(Object.entries(wire.PSEUDO).map(([name, call]) => [`PSEUDO_${name.toUpperCase()}`, call])),

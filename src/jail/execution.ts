@@ -1,0 +1,251 @@
+/** One program in a jail that is used again. */
+
+import { closeSync } from "node:fs";
+import { VmjailError } from "../errors.ts";
+import { encodeWorkload } from "../executor/encode.ts";
+import type { ExecDenial, ExitReport } from "../executor/frames.ts";
+import type { ExecReply, ResetReply } from "../executor/jail-process.ts";
+import type { Missing } from "../host/types.ts";
+import type { Denial } from "../outcome/types.ts";
+import type { Workload } from "../plan/types.ts";
+import type { Choice } from "../runtime/choose.ts";
+import { type Cause, checkCleanup, checkLost, groupUsage, outcomeOf, rawEnd } from "./ending.ts";
+import type { CopyIn, CopyOut, FileError } from "./files.ts";
+import { asLaunch, type Inside } from "./inside.ts";
+import { launchError } from "./launch-error.ts";
+import { type ExecLimits, limitsFor } from "./limits.ts";
+import { programOf } from "./reusable.ts";
+import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
+import type { RunResult, TerminalRequest } from "./types.ts";
+
+export interface ExecOptions extends Streams {
+	/** In the jail. Default: the policy's. */
+	readonly cwd?: string;
+	/** In the place of the policy's environment. */
+	readonly env?: Readonly<Record<string, string>>;
+	readonly limits?: ExecLimits;
+	/** Of each collected output. What is beyond ends the program; the outcome is the limit `output`. */
+	readonly collectMaxBytes?: { readonly stdout?: number; readonly stderr?: number };
+	/** A terminal of the jail's own in place of some streams. */
+	readonly terminal?: TerminalRequest;
+	/** Before the program runs, as its user. */
+	readonly copyIn?: readonly CopyIn[];
+	/** When it has ended, however it did, as its user. */
+	readonly copyOut?: readonly CopyOut[];
+	/** Ends the program, not the jail; the outcome is then `cancelled`. */
+	readonly signal?: AbortSignal;
+	readonly onDenial?: (denial: Denial) => void;
+}
+
+export type ExecResult = RunResult & {
+	/** Of `copyOut`, by the paths as they were given. */
+	readonly files: ReadonlyMap<string, Buffer>;
+	/** Of `copyIn`: then the program was not run; and of `copyOut`. */
+	readonly fileErrors: readonly FileError[];
+};
+
+const SIGKILL = 9;
+
+/** So much later than pid 1 vmjail itself ends a program that is over its time: pid 1 must have been stopped then. */
+const LATE_MS = 1_000;
+
+/** A killed program is gone in milliseconds; a jail that cannot say so is given up. */
+const KILL_PATIENCE_MS = 5_000;
+
+/** The result for a program that was cancelled before it ran. */
+export function notRun(choice: Choice, missing: readonly Missing[], errors: readonly FileError[]): ExecResult {
+	const group = groupUsage(undefined, []);
+	const raw = rawEnd(undefined, "cancelled", group);
+	const outcome = outcomeOf({ raw, group, exit: undefined, choice, missing, denials: [] });
+	return { ...outcome, files: new Map(), fileErrors: errors };
+}
+
+export class Execution {
+	readonly #inside: Inside;
+	readonly #command: readonly string[];
+	readonly #options: ExecOptions;
+	readonly #limits: ExecLimits;
+	readonly #workload: Workload;
+	readonly #denials: Denial[] = [];
+	readonly #timers: NodeJS.Timeout[] = [];
+	#refusedAtLaunch: string | undefined;
+	#cause: Cause = "none";
+	#sent = false;
+	#used = false;
+
+	/** @throws VmjailError USAGE for limits, a command or paths that make no sense; nothing was done then */
+	constructor(inside: Inside, command: readonly string[], options: ExecOptions) {
+		const { policy, reusable } = inside;
+		this.#inside = inside;
+		this.#command = command;
+		this.#options = options;
+		this.#limits = limitsFor(policy, options.limits);
+		const { cwd, env, terminal } = options;
+		this.#workload = programOf(reusable, policy, { command, cwd, env, terminal, limits: this.#limits });
+	}
+
+	/** Has anything been done in the jail, so that it must be renewed? */
+	get used(): boolean {
+		return this.#used;
+	}
+
+	get #cwd(): string {
+		return this.#options.cwd ?? this.#inside.reusable.spec.process.cwd;
+	}
+
+	/** @param ready the jail's last renewal */
+	async run(ready: Promise<ResetReply>): Promise<ExecResult> {
+		const { copyIn = [], signal } = this.#options;
+		if (signal?.aborted) return this.#notRun([]);
+		if (copyIn.length > 0) {
+			this.#checkReset(await ready);
+			this.#used = true;
+			const errors = this.#inside.files.putAll(copyIn, this.#cwd);
+			if (errors.length > 0) return this.#notRun(errors);
+		}
+		const cancel = () => this.#stop("cancelled");
+		signal?.addEventListener("abort", cancel, { once: true });
+		try {
+			if (signal?.aborted) return this.#notRun([]);
+			return await this.#runNow(ready);
+		} finally {
+			signal?.removeEventListener("abort", cancel);
+			for (const timer of this.#timers) clearTimeout(timer);
+		}
+	}
+
+	async #runNow(ready: Promise<ResetReply>): Promise<ExecResult> {
+		const { replied, streams } = this.#execute();
+		const reply = await replied;
+		streams.stop();
+		for (const timer of this.#timers) clearTimeout(timer);
+		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
+		if (reply.kind === "lost" || (reply.kind === "failed" && reply.of === "jail")) {
+			this.#checkReset(await ready);
+			return { ...(await this.#lost()), ...this.#collected(stdout, stderr), files: new Map(), fileErrors: [] };
+		}
+		if (reply.kind === "failed") throw this.#launchError(reply);
+		const { files, errors } = this.#inside.files.takeAll(this.#options.copyOut ?? [], this.#cwd);
+		return {
+			...this.#outcome(reply.exit, reply.exit.reports, this.#inside.keptProgram.reports),
+			...this.#collected(stdout, stderr),
+			files,
+			fileErrors: errors,
+		};
+	}
+
+	#collected(stdout: Buffer | undefined, stderr: Buffer | undefined): Pick<RunResult, "stdout" | "stderr"> {
+		return { ...(stdout === undefined ? {} : { stdout }), ...(stderr === undefined ? {} : { stderr }) };
+	}
+
+	#execute(): { readonly replied: Promise<ExecReply>; readonly streams: OpenStreams } {
+		const { reusable, plan, process } = this.#inside;
+		const { terminal } = this.#options;
+		const program = encodeWorkload(this.#workload, plan, reusable.plan, reusable.facts.arch);
+		const budget = this.#budget(this.#limits.outputBytes);
+		const { stdout, stderr } = this.#options.collectMaxBytes ?? {};
+		// What a terminal replaces is left alone: whoever read the caller's would take what is typed from it.
+		const replaced = Object.fromEntries((terminal?.streams ?? []).map((name) => [name, "ignore" as const]));
+		const streams = openStreams(
+			{ ...this.#options, ...replaced },
+			{
+				all: budget,
+				stdout: this.#budget(stdout),
+				stderr: this.#budget(stderr),
+			},
+		);
+		const receivers = terminal === undefined ? [] : [(fd: number) => terminal.onMaster(fd, budget)];
+		try {
+			const replied = process.exec({
+				program,
+				descriptors: streams.descriptors,
+				last: false,
+				onDescriptor: (fd) => (receivers.shift() ?? closeSync)(fd),
+				onDenied: (denial) => this.#denyProgram(denial),
+				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
+			});
+			this.#sent = true;
+			this.#used = true;
+			this.#watchTime();
+			return { replied, streams };
+		} finally {
+			streams.close();
+		}
+	}
+
+	#watchTime(): void {
+		const { wallMs } = this.#limits;
+		if (wallMs !== undefined) this.#after(wallMs + LATE_MS, () => this.#stop("wall-time"));
+	}
+
+	#after(ms: number, action: () => void): void {
+		this.#timers.push(setTimeout(action, Math.min(ms, 2 ** 31 - 1)));
+	}
+
+	#budget(maxBytes: number | undefined): Budget | undefined {
+		return maxBytes === undefined ? undefined : new Budget(maxBytes, () => this.#stop("output"));
+	}
+
+	/** Ends the program; the jail only where it does not answer. */
+	#stop(cause: Cause): void {
+		if (this.#cause !== "none") return;
+		this.#cause = cause;
+		if (!this.#sent) return;
+		const { process } = this.#inside;
+		process.signal(SIGKILL, true);
+		this.#after(KILL_PATIENCE_MS, () => process.close());
+	}
+
+	#notRun(errors: readonly FileError[]): ExecResult {
+		const { choice, reusable } = this.#inside;
+		return notRun(choice, reusable.missing, errors);
+	}
+
+	#outcome(
+		exit: ExitReport | undefined,
+		reports: ReadonlyMap<number, Uint8Array>,
+		names: readonly string[],
+	): RunResult {
+		const { choice, reusable } = this.#inside;
+		const group = groupUsage(reports, names);
+		const raw = rawEnd(exit, this.#cause, group);
+		return outcomeOf({ raw, group, exit, choice, missing: reusable.missing, denials: this.#denials });
+	}
+
+	/** The jail has ended with the program in it. */
+	async #lost(): Promise<RunResult> {
+		const { process, reusable, plan } = this.#inside;
+		const end = await process.end;
+		checkCleanup(end, reusable.plan);
+		checkLost(end, this.#cause);
+		return this.#outcome(undefined, end?.reports ?? new Map(), plan.reports);
+	}
+
+	#launchError({ failure }: Extract<ExecReply, { kind: "failed" }>): VmjailError {
+		const launch = failure.kept ? asLaunch(this.#inside.kept) : this.#workload;
+		return launchError(launch, failure, this.#command, this.#refusedAtLaunch);
+	}
+
+	/** @throws VmjailError where the jail could not be renewed: it has ended then */
+	#checkReset(reply: ResetReply): void {
+		if (reply.kind !== "failed") return;
+		const { kept, reusable } = this.#inside;
+		const why = launchError(reply.of === "jail" ? reusable.plan : asLaunch(kept), reply.failure, this.#command);
+		throw new VmjailError("JAIL_CLOSED", `the jail could not be renewed and has ended: ${why.message}`, {
+			remedy: "Open another one.",
+			cause: why,
+		});
+	}
+
+	#denyProgram({ path, pid, killed, launching }: ExecDenial): void {
+		if (launching && !killed) {
+			this.#refusedAtLaunch ??= path;
+			return;
+		}
+		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
+		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)");
+		const denial: Denial = { control: "exec", detail, ...(hasPath ? { allowedBy: `--exec ${path}` } : {}) };
+		this.#denials.push(denial);
+		this.#options.onDenial?.(denial);
+	}
+}

@@ -1,0 +1,93 @@
+/** Limits of one program in a jail that is used again: the policy's, or narrower ones. Pure. */
+
+import { VmjailError } from "../errors.ts";
+import type { Resources, Rlimit } from "../oci/types.ts";
+import type { Policy } from "../policy/types.ts";
+
+/** Each may be at most what the policy says, where the policy says anything. Absent: as the policy says. */
+export interface ExecLimits {
+	/** User and system time of all its processes and threads. */
+	readonly cpuMs?: number;
+	readonly wallMs?: number;
+	/** All of its processes together, page cache and tmpfs files included. */
+	readonly memoryBytes?: number;
+	/** Processes and threads at one time. */
+	readonly pids?: number;
+	/** Everything that it writes to its standard streams. */
+	readonly outputBytes?: number;
+	/** Of any one file. */
+	readonly fileSizeBytes?: number;
+	/** Of each process. */
+	readonly stackBytes?: number;
+	readonly dataBytes?: number;
+	readonly addressSpaceBytes?: number;
+}
+
+/** Which resource of setrlimit(2) keeps a limit. */
+const RLIMIT = {
+	fileSizeBytes: "fsize",
+	stackBytes: "stack",
+	dataBytes: "data",
+	addressSpaceBytes: "as",
+} as const;
+
+function ofPolicy({ system }: Policy): ExecLimits {
+	const rlimits = Object.fromEntries(
+		Object.entries(RLIMIT).map(([name, resource]) => [name, system.rlimits[resource]]),
+	);
+	const all = {
+		cpuMs: system.time.cpuMs,
+		wallMs: system.time.wallMs,
+		memoryBytes: system.memory.maxBytes,
+		pids: system.pids.max,
+		outputBytes: system.output.maxBytes,
+		...rlimits,
+	};
+	return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * The limits that hold for one program.
+ *
+ * @throws VmjailError USAGE for a limit that is no positive whole number, or is wider than the policy's
+ */
+export function limitsFor(policy: Policy, asked: ExecLimits = {}): ExecLimits {
+	const bounds = ofPolicy(policy);
+	for (const [name, value] of Object.entries(asked)) {
+		if (value === undefined) continue;
+		if (!Number.isSafeInteger(value) || value <= 0) {
+			throw new VmjailError("USAGE", `limits.${name}: ${value} is no limit`, {
+				remedy: "Give a positive whole number.",
+			});
+		}
+		const bound = bounds[name as keyof ExecLimits];
+		if (bound !== undefined && value > bound) {
+			throw new VmjailError("USAGE", `limits.${name}: ${value} is more than the policy's ${bound}`, {
+				remedy: "A program's limits may be narrower than its jail's policy, never wider: raise it in the policy.",
+			});
+		}
+	}
+	const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+	return { ...bounds, ...given };
+}
+
+/** What differs from the jail's own group, for one program; undefined: nothing does. Swap stays what the policy says. */
+export function narrowed(policy: Policy, { memoryBytes, pids }: ExecLimits): Resources | undefined {
+	const { memory, pids: ofAll } = policy.system;
+	const resources: Resources = {
+		...(memoryBytes === undefined || memoryBytes === memory.maxBytes
+			? {}
+			: { memory: { limit: memoryBytes, swap: memoryBytes + memory.swapBytes } }),
+		...(pids === undefined || pids === ofAll.max ? {} : { pids: { limit: pids } }),
+	};
+	return Object.keys(resources).length === 0 ? undefined : resources;
+}
+
+/** The limits of each process, as setrlimit(2) keeps them: those of the spec, and narrower ones in their place. */
+export function rlimitsFor(spec: readonly Rlimit[], limits: ExecLimits): readonly Rlimit[] {
+	const own = Object.entries(RLIMIT).flatMap(([name, resource]): readonly Rlimit[] => {
+		const value = limits[name as keyof typeof RLIMIT];
+		return value === undefined ? [] : [{ type: `RLIMIT_${resource.toUpperCase()}`, soft: value, hard: value }];
+	});
+	return [...spec.filter(({ type }) => !own.some((one) => one.type === type)), ...own];
+}

@@ -1,0 +1,130 @@
+/** Policy and host → everything that a jail needs that is used again, and the plan of each program in it. */
+
+import { type ReusableGroups, reusableGroups } from "../cgroup/reuse.ts";
+import type { Keep } from "../host/programs.ts";
+import type { HostFacts, Missing } from "../host/types.ts";
+import { belowGateway } from "../network/namespace/jail-plan.ts";
+import { readAnnotations } from "../oci/annotations.ts";
+import { withRealPaths } from "../oci/host-path.ts";
+import type { Spec } from "../oci/types.ts";
+import { cgroupNamespaceSteps } from "../plan/namespaces.ts";
+import { mountsFor } from "../plan/plan.ts";
+import { renewSteps } from "../plan/renew.ts";
+import type { Terminal } from "../plan/terminal.ts";
+import type { Kept, Plan, Step, Workload } from "../plan/types.ts";
+import { confinementSteps, entryOf } from "../plan/workload.ts";
+import type { Policy } from "../policy/types.ts";
+import { type ExecLimits, narrowed, rlimitsFor } from "./limits.ts";
+import { landlockMissing, planFor, specFor } from "./prepare.ts";
+
+/** In a spec without a command of its own. */
+const NO_COMMAND = ["true"];
+
+export interface Reusable {
+	readonly spec: Spec;
+	readonly facts: HostFacts;
+	readonly plan: Plan;
+	readonly groups: ReusableGroups;
+	readonly missing: readonly Missing[];
+	/** What pid 1 keeps for all programs. */
+	readonly kept: (beforeFilters: readonly Step[]) => Kept;
+}
+
+function planInGroups(plan: Plan, groups: ReusableGroups): Plan {
+	const { host, parent, child, account, cleanup, intoCgroup } = groups.jail;
+	return {
+		...plan,
+		before: [...plan.before, ...host],
+		parent: [...parent, ...plan.parent],
+		child: [...child, ...plan.child],
+		account,
+		cleanup,
+		keep: [...plan.keep, ...groups.keep],
+		...(intoCgroup === undefined ? {} : { intoCgroup }),
+	};
+}
+
+/**
+ * @param id of the jail's cgroup, from newGroupId
+ * @param keep see `probePrograms`
+ * @throws VmjailError HOST_UNSUPPORTED, PATH_INVALID, POLICY_INVALID: before anything was changed
+ */
+export function prepareReusable(policy: Policy, host: HostFacts, id: string, keep: Keep): Reusable {
+	const { networked, facts, spec, mac } = specFor(policy, host, NO_COMMAND, false, keep);
+	const { optional } = readAnnotations(spec);
+	const groups = reusableGroups({
+		resources: spec.linux.resources ?? {},
+		facts: facts.cgroup,
+		optional,
+		id,
+		privileged: facts.caller.privileged,
+	});
+	const plan = planFor(policy, { networked, spec, facts }, { reusable: true });
+	const inJail = networked ? belowGateway(spec, facts) : spec;
+	const renew = renewSteps(inJail, withRealPaths(facts), mountsFor(inJail, facts.programs ?? []));
+	return {
+		spec,
+		facts,
+		plan: planInGroups(plan, groups),
+		groups,
+		missing: [...groups.missing, ...landlockMissing(facts, optional), ...mac],
+		kept: (beforeFilters) => ({
+			before: [...renew, ...groups.renew],
+			child: confinementSteps(spec, facts, beforeFilters),
+			account: groups.account,
+		}),
+	};
+}
+
+export interface Program {
+	readonly command: readonly string[];
+	readonly cwd?: string | undefined;
+	/** In the place of the policy's. */
+	readonly env?: Readonly<Record<string, string>> | undefined;
+	readonly terminal?: Terminal | undefined;
+	readonly limits: ExecLimits;
+}
+
+function environmentOf({ env, terminal }: Program, spec: Spec, facts: HostFacts): readonly string[] {
+	const own = env === undefined ? spec.process.env : Object.entries(env).map(([name, value]) => `${name}=${value}`);
+	const { TERM } = facts.caller.env;
+	const told = terminal === undefined || TERM === undefined || own.some((entry) => entry.startsWith("TERM="));
+	return told ? own : [...own, `TERM=${TERM}`];
+}
+
+/** Somebody's copy of the file for writing is on its way to being closed: a fork between open(2) and exec(2) elsewhere. */
+function patient(step: Step): Step {
+	return step.call === "execve" ? { ...step, retryBusy: true } : step;
+}
+
+/**
+ * One program in such a jail.
+ *
+ * @throws VmjailError USAGE for arguments that no exec(2) takes
+ */
+export function programOf({ spec, facts, groups }: Reusable, policy: Policy, program: Program): Workload {
+	const { command, cwd, terminal, limits } = program;
+	const process = {
+		...spec.process,
+		args: command,
+		env: environmentOf(program, spec, facts),
+		cwd: cwd ?? spec.process.cwd,
+		rlimits: rlimitsFor(spec.process.rlimits ?? [], limits),
+	};
+	const { cpuMs, wallMs } = limits;
+	const entry = entryOf({ process, linux: spec.linux }, facts, {
+		...(terminal === undefined ? {} : { terminal }),
+		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
+		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),
+	});
+	const narrower = narrowed(policy, limits);
+	return {
+		...entry,
+		before: [...entry.before, ...(narrower === undefined ? [] : groups.narrow(narrower))],
+		parent: [...groups.parent, ...entry.parent],
+		child: [...groups.child, ...cgroupNamespaceSteps(spec.linux), ...entry.child],
+		exec: entry.exec.map(patient),
+		...(groups.intoCgroup === undefined ? {} : { intoCgroup: groups.intoCgroup }),
+		...(groups.cpuUsage === undefined ? {} : { cpuUsage: groups.cpuUsage }),
+	};
+}
