@@ -125,6 +125,17 @@ void frame_close_descriptors(struct frame *frame)
 	}
 }
 
+static bool read_all(int descriptor, uint8_t *out, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		const ssize_t n = RETRY(pread(descriptor, out + done, size - done, (off_t)done));
+		if (n <= 0)
+			return false;
+		done += (size_t)n;
+	}
+	return true;
+}
+
 static uint8_t *map_private(size_t size, int flags, int descriptor)
 {
 	if (size == 0 || size > MAX_PROGRAM)
@@ -133,26 +144,40 @@ static uint8_t *map_private(size_t size, int flags, int descriptor)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* The memfd must be sealed against writing and resizing: the program is checked once and must stay as checked. */
-static uint8_t *map_memfd(int descriptor, size_t *size)
+/*
+ * The memfd must be sealed against writing and resizing: the program is checked once and must stay as checked. Or it is
+ * copied first: gVisor tells nothing of the seals of what was opened outside of it.
+ */
+static uint8_t *map_memfd(int descriptor, bool copy, size_t *size)
 {
 	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
 	struct stat info;
-	const int have = fcntl(descriptor, F_GET_SEALS);
-	if (have < 0 || (have & seals) != seals || fstat(descriptor, &info) != 0)
+	if (!copy) {
+		const int have = fcntl(descriptor, F_GET_SEALS);
+		if (have < 0 || (have & seals) != seals)
+			return NULL;
+	}
+	if (fstat(descriptor, &info) != 0)
 		return NULL;
 	*size = (size_t)info.st_size;
-	return map_private(*size, 0, descriptor);
+	if (!copy)
+		return map_private(*size, 0, descriptor);
+	uint8_t *program = map_private(*size, MAP_ANONYMOUS, -1);
+	if (program != NULL && !read_all(descriptor, program, *size)) {
+		munmap(program, *size);
+		return NULL;
+	}
+	return program;
 }
 
-uint8_t *frame_program(struct frame *frame, size_t *size)
+uint8_t *frame_program(const struct channel *channel, struct frame *frame, size_t *size)
 {
 	uint8_t *program;
 	if (frame->header.flags & FLAG_MEMFD) {
 		const int last = frame->header.descriptors - 1;
 		if (last < 0 || frame->size != 0)
 			return NULL;
-		program = map_memfd(frame->descriptors[last], size);
+		program = map_memfd(frame->descriptors[last], channel->copies, size);
 		close(frame->descriptors[last]);
 		frame->descriptors[last] = -1;
 	} else {

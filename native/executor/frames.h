@@ -8,6 +8,7 @@
 struct channel {
 	int socket;
 	bool bound; /* has the first frame fixed the token? */
+	bool copies; /* programs in memory files are copied, not mapped: their seals cannot be seen here */
 	uint32_t last_sequence;
 	uint8_t token[TOKEN_SIZE];
 };
@@ -43,7 +44,7 @@ void frame_close_descriptors(struct frame *frame);
  * The program of a frame, in memory of its own, writable: copied from the payload, or mapped privately from the sealed
  * memfd that is the frame's last descriptor (which is closed). NULL if it is not sound.
  */
-uint8_t *frame_program(struct frame *frame, size_t *size);
+uint8_t *frame_program(const struct channel *channel, struct frame *frame, size_t *size);
 
 /* What may become stdin, stdout or stderr of an untrusted program: no folder, no O_PATH, no block device. */
 bool descriptor_is_stdio(int descriptor);

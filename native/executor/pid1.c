@@ -440,7 +440,7 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 	size_t size;
 	if (p->work.program != NULL || count < 3)
 		return false;
-	uint8_t *program = frame_program(frame, &size);
+	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
 		return false;
 	p->work = (struct workload){.sequence = frame->header.sequence,
@@ -600,7 +600,7 @@ static void set_up(struct pid1 *p, const struct pid1_start *s)
 {
 	struct hold hold = s->hold;
 	close_what_others_own(s);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || !hold_wait(&hold))
+	if (!s->inner && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || !hold_wait(&hold)))
 		end_jail(1);
 	/* Nobody inside may trace pid 1 or read its memory, also where it has no more rights than they. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
@@ -624,7 +624,7 @@ static void set_up(struct pid1 *p, const struct pid1_start *s)
 _Noreturn void pid1_main(const struct pid1_start *s)
 {
 	struct pid1 p = {.jail = s->jail, .launch_sequence = s->sequence, .machine = s->machine, .buffer = s->buffer, .work = {.terminal = -1}};
-	p.control = (struct channel){.socket = s->control, .bound = true};
+	p.control = (struct channel){.socket = s->control, .bound = true, .copies = s->inner};
 	memcpy(p.control.token, s->token, TOKEN_SIZE);
 	p.guard.denied = on_denied;
 	p.guard.stopped = on_stopped;

@@ -7,6 +7,7 @@
 
 struct pid1_start {
 	struct machine *machine; /* with the jail's program and the slots of its SECTION_BEFORE */
+	bool inner; /* a runtime started it as the first process of its own jail: nobody holds it */
 	struct hold hold;
 	int control;
 	uint32_t jail;

@@ -1,6 +1,7 @@
 #include "sys.h"
 
 #include <linux/close_range.h>
+#include <limits.h>
 #include <time.h>
 
 uint64_t monotonic_ns(void)
@@ -24,5 +25,5 @@ void close_all_but(const int *keep, int count)
 			syscall(SYS_close_range, from, (unsigned)next - 1, 0);
 		from = (unsigned)next + 1;
 	}
-	syscall(SYS_close_range, from, ~0u, 0);
+	syscall(SYS_close_range, from, INT_MAX, 0); /* gVisor takes no more */
 }

@@ -46,7 +46,7 @@ static struct jail *jail_new(struct zygote *z, struct frame *frame)
 	struct jail *j = mmap(NULL, sizeof *j, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (j == MAP_FAILED)
 		return NULL;
-	j->program = frame_program(frame, &j->program_size);
+	j->program = frame_program(&z->channel, frame, &j->program_size);
 	if (j->program == NULL) {
 		munmap(j, sizeof *j);
 		return NULL;
@@ -201,7 +201,7 @@ static bool jail_start(struct zygote *z, struct jail *j, int control)
 		m->failure = clone_failure();
 		return false;
 	}
-	const struct pid1_start start = {m, hold, control, j->id, j->sequence, z->channel.token, frame_buffer};
+	const struct pid1_start start = {m, false, hold, control, j->id, j->sequence, z->channel.token, frame_buffer};
 	if (namespace < 0 ? start_here(j, &start) : start_below(j, namespace, &start)) {
 		hold_release(&hold);
 		return true;

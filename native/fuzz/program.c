@@ -101,7 +101,7 @@ static void try_frame(const uint8_t *data, size_t size, int descriptors)
 		CHECK(got != RECEIVE_NOTHING);
 		if (got == RECEIVED) {
 			size_t program_size;
-			uint8_t *program = frame_program(&frame, &program_size);
+			uint8_t *program = frame_program(&channel, &frame, &program_size);
 			if (program != NULL) {
 				walk(program, program_size);
 				munmap(program, program_size);

@@ -30,6 +30,8 @@ export interface ExecRequest {
 	readonly program: EncodedProgram;
 	/** Standard input, output, error, and what else the workload names. They stay the caller's. */
 	readonly descriptors: readonly number[];
+	/** Of the caller's descriptors, those to be closed once sent: a socket may be full for a while. */
+	readonly close?: readonly number[];
 	/** The jail ends with this program. */
 	readonly last: boolean;
 	/** What the workload's plan sends: the master side of its terminal, say. Belongs to the receiver. */
@@ -101,6 +103,11 @@ export class JailProcess {
 		});
 	}
 
+	/** Of a pid 1 that no zygote made: what it is to do before anything else. */
+	launch(plan: EncodedProgram): void {
+		this.#channel.send({ type: FRAME.launch, sequence: this.#launchSequence, payload: plan.bytes });
+	}
+
 	/** Runs one program; a jail runs one at a time. */
 	exec(request: ExecRequest): Promise<ExecReply> {
 		if (this.#pending !== undefined) throw new VmjailError("JAIL_CLOSED", "the jail is running another program");
@@ -112,6 +119,7 @@ export class JailProcess {
 				sequence,
 				payload: request.program.bytes,
 				descriptors: request.descriptors,
+				...(request.close === undefined ? {} : { close: request.close }),
 				last: request.last,
 			});
 			this.#settleIfOver();

@@ -3,7 +3,9 @@
 import { cgroupSteps } from "../cgroup/steps.ts";
 import type { GroupUsage } from "../cgroup/usage.ts";
 import { VmjailError } from "../errors.ts";
+import type { ExecReply, ExecRequest, JailProcess } from "../executor/jail-process.ts";
 import { probePaths } from "../host/paths.ts";
+import { probePrograms } from "../host/programs.ts";
 import type { HostFacts } from "../host/types.ts";
 import { resolvConf } from "../network/layout.ts";
 import { sendNamespaceSteps } from "../network/namespace/jail-plan.ts";
@@ -12,11 +14,13 @@ import { pathsOf, specOf } from "../oci/spec.ts";
 import type { Resources, Spec } from "../oci/types.ts";
 import type { RawEnd } from "../outcome/outcome.ts";
 import type { Terminal } from "../plan/terminal.ts";
-import type { Step, Workload } from "../plan/types.ts";
+import type { Launch, Step, Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
-import { type DrivenRun, type Driver, waitOfExit } from "../runtime/driver.ts";
+import { type DrivenRun, type Driver, type RawExit, waitOfExit } from "../runtime/driver.ts";
 import type { EnteredNetwork } from "../runtime/entered-network.ts";
 import { jobPlan, jobWorkload } from "../runtime/supervise/plan.ts";
+import { type Guard, guardedRun } from "./guarded.ts";
+import type { InnerRun } from "./inner-run.ts";
 import {
 	inGroup,
 	macMissing,
@@ -33,11 +37,23 @@ export class Driven {
 	readonly runtime: Driver["name"];
 	readonly #run: DrivenRun;
 	readonly #uid: number;
+	readonly #inner: InnerRun | undefined;
 
-	constructor(runtime: Driver["name"], run: DrivenRun, uid: number) {
+	constructor(runtime: Driver["name"], run: DrivenRun, uid: number, inner?: InnerRun) {
 		this.runtime = runtime;
 		this.#run = run;
 		this.#uid = uid;
+		this.#inner = inner;
+	}
+
+	/** Runs the {@link workload} in the jail. */
+	exec(process: JailProcess, request: ExecRequest): Promise<ExecReply> {
+		return this.#inner === undefined ? process.exec(request) : this.#inner.exec(process, request);
+	}
+
+	/** What failed, where it was not the runtime's own start. */
+	failed(reply: Extract<ExecReply, { kind: "failed" }>): Launch | undefined {
+		return this.#inner?.replied === true ? this.#inner.launchOf(reply) : undefined;
 	}
 
 	/** @param beforeExec see JobWorkloadOptions */
@@ -59,7 +75,9 @@ export class Driven {
 
 	/** False: the signal is to be sent to the runtime's own process. */
 	signal(number: number): boolean {
-		return this.#run.signal(number);
+		if (this.#inner === undefined) return this.#run.signal(number);
+		this.#inner.signal(number);
+		return true;
 	}
 
 	/**
@@ -70,15 +88,27 @@ export class Driven {
 	 */
 	end(raw: RawEnd, usage: GroupUsage): RawEnd {
 		const exit = this.#run.end(raw.status);
-		if (!(exit instanceof VmjailError)) return { ...raw, status: waitOfExit(exit) };
+		if (this.#inner?.replied === true) return raw;
 		const isLimited = raw.cause !== "none" || usage.oomKills > 0 || usage.pidsRefused > 0;
-		if (isLimited) return raw;
-		throw exit;
+		if (exit instanceof VmjailError) {
+			if (isLimited) return raw;
+			throw exit;
+		}
+		// What ended is not the program, but the pid 1 that should have said how the program did.
+		if (this.#inner !== undefined && !isLimited) throw lostPid1(exit);
+		return { ...raw, status: waitOfExit(exit) };
 	}
 
 	remove(): Promise<void> {
 		return this.#run.remove();
 	}
+}
+
+function lostPid1(exit: RawExit): VmjailError {
+	const how = exit.kind === "exited" ? `exit status ${exit.exitCode}` : `signal ${exit.signal}`;
+	return new VmjailError("EXECUTOR_FAILED", `the sandbox's own pid 1 ended before the program did (${how})`, {
+		remedy: "Everything in the sandbox ended with it. Run again with --debug-log DIR to see what gVisor says.",
+	});
 }
 
 /** The group holds the runtime as well: the program gets what the policy says. */
@@ -97,7 +127,7 @@ export function prepareDriven(
 	policy: Policy,
 	host: HostFacts,
 	command: readonly string[],
-	terminal: boolean,
+	terminal: Terminal | undefined,
 	id: string,
 ): Prepared {
 	refuseUnavailable(policy, driver.name);
@@ -107,12 +137,16 @@ export function prepareDriven(
 		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
 	};
 	const mac = macMissing(policy, facts);
-	const spec = without(specOf({ policy, facts, command, terminal }), mac);
+	const spec = without(specOf({ policy, facts, command, terminal: terminal !== undefined }), mac);
+	const kept: Uint8Array[] = [];
+	const { allow } = policy.security.process;
+	const programs = probePrograms(allow, policy.system.root.path, (bytes) => String(kept.push(bytes) - 1));
 	const { cpuMs, wallMs, outputMaxBytes, optional } = readAnnotations(spec);
 	return {
 		...prepareSpec(driver, spec, facts, {
 			...{ id, optional, missing: mac },
 			...(networked ? { network: { resolver: resolverInJail(policy, facts), resolvConf: resolvConf() } } : {}),
+			...(programs.length === 0 ? {} : { guard: { programs, kept, terminal } }),
 		}),
 		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),
@@ -126,6 +160,7 @@ export interface SpecOptions extends Pick<Prepared, "missing"> {
 	readonly optional: Policy["system"]["optional"];
 	/** Present: the plan's jail belongs below a gateway's user namespace. */
 	readonly network?: EnteredNetwork;
+	readonly guard?: Guard;
 }
 
 /** A spec by itself: what a probe runs. */
@@ -133,7 +168,7 @@ export function prepareSpec(
 	driver: Driver,
 	spec: Spec,
 	facts: HostFacts,
-	{ id, optional, missing, network }: SpecOptions,
+	{ id, optional, missing, network, guard }: SpecOptions,
 ): Prepared & { readonly driven: Driven } {
 	const cgroup = cgroupSteps({
 		resources: raised(spec.linux.resources ?? {}, driver),
@@ -142,12 +177,14 @@ export function prepareSpec(
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const run = driver.prepare(spec, network);
+	const options = network === undefined ? {} : { network };
+	const guarded = guard === undefined ? undefined : guardedRun(driver, spec, facts.arch, { ...guard, ...options });
+	const run = guarded?.run ?? driver.prepare(spec, options);
 	const belowGateway = network !== undefined;
 	return {
 		spec,
 		facts,
-		driven: new Driven(driver.name, run, spec.process.user.uid),
+		driven: new Driven(driver.name, run, spec.process.user.uid, guarded?.inner),
 		plan: inGroup(jobPlan(run.job, facts, { belowGateway, last: belowGateway ? sendNamespaceSteps() : [] }), cgroup),
 		missing: [...cgroup.missing, ...missing],
 	};

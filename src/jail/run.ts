@@ -3,7 +3,7 @@
 import { closeSync } from "node:fs";
 import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
 import type { EndReport, ExecDenial } from "../executor/frames.ts";
-import type { ExecReply, JailProcess } from "../executor/jail-process.ts";
+import type { ExecReply, ExecRequest, JailProcess } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
 import type { NetworkEvent } from "../network/events.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
@@ -88,7 +88,9 @@ class Run implements Running {
 		];
 		const receive = (fd: number) => (receivers.shift() ?? closeSync)(fd);
 		try {
-			const replied = this.#process.exec({
+			const { driven } = this.#prepared;
+			const exec = (request: ExecRequest) => driven?.exec(this.#process, request) ?? this.#process.exec(request);
+			const replied = exec({
 				program,
 				descriptors: streams.descriptors,
 				last: true,
@@ -189,8 +191,10 @@ class Run implements Running {
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
 			const { driven, plan } = this.#prepared;
-			const command = driven === undefined ? this.#command : [driven.runtime];
-			throw launchError(reply.of === "jail" ? plan : workload, reply.failure, command, this.#refusedAtLaunch);
+			const inside = driven?.failed(reply);
+			const command = driven === undefined || inside !== undefined ? this.#command : [driven.runtime];
+			const launch = inside ?? (reply.of === "jail" ? plan : workload);
+			throw launchError(launch, reply.failure, command, this.#refusedAtLaunch);
 		}
 		if (end === undefined) await this.#session.sweepOwn();
 		checkCleanup(end, this.#prepared.plan);
@@ -248,7 +252,7 @@ async function startWith(pins: Pins, command: readonly string[], options: RunOpt
 	const made =
 		driver === undefined
 			? prepare(options.policy, facts, command, terminal, id, pins.keep)
-			: (await import("./driven.ts")).prepareDriven(driver, options.policy, facts, command, terminal, id);
+			: (await import("./driven.ts")).prepareDriven(driver, options.policy, facts, command, options.terminal, id);
 	try {
 		return await launch(at, { ...made, choice }, command, options, id);
 	} catch (error) {

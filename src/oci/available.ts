@@ -20,7 +20,8 @@ export function unavailable(
 ): readonly Unavailable[] {
 	if (runtime === "runlc" || runtime === "auto") return [];
 	const { process } = policy.security;
-	const remedy = 'Set system.runtime (--runtime) to "runlc", which enforces it, or system.rollback to "runlc".';
-	if (process.allow.length === 0) return [];
-	return [{ path: "security.process.allow", what: `the exec allow-list on ${runtime}`, remedy }];
+	if (process.allow.length === 0 || runtime === "runsc") return [];
+	const what = `the exec allow-list on ${runtime}, where the program is the first process: nobody inside could watch it`;
+	const remedy = 'Set system.runtime (--runtime) to "runlc" or "runsc", which enforce it.';
+	return [{ path: "security.process.allow", what, remedy }];
 }

@@ -8,6 +8,7 @@ import {
 	PR_CAP_AMBIENT,
 	PR_CAP_AMBIENT_RAISE,
 	PR_CAPBSET_DROP,
+	PR_SET_KEEPCAPS,
 	PR_SET_NO_NEW_PRIVS,
 	PR_SET_SECUREBITS,
 } from "./constants.ts";
@@ -71,6 +72,21 @@ function capsetStep(names: readonly string[]): Step {
 	return { label, call: "capset", args: [header, struct(`{0x${mask.toString(16)}}`, halves)] };
 }
 
+function lockSecurebits(kept: readonly string[]): Step {
+	const bits = SECUREBITS | (kept.length === 0 ? NO_AMBIENT : 0);
+	return { label: "lock securebits", call: "prctl", args: [PR_SET_SECUREBITS, bits, 0, 0, 0] };
+}
+
+/** From root to another user that keeps these capabilities: prctl(2), PR_SET_KEEPCAPS. */
+export function becomeKeeping(id: number, names: readonly string[]): readonly Step[] {
+	return [
+		{ label: "keep capabilities", call: "prctl", args: [PR_SET_KEEPCAPS, 1, 0, 0, 0] },
+		{ label: `become group ${id}`, call: "setresgid", args: [id, id, id] },
+		{ label: `become user ${id}`, call: "setresuid", args: [id, id, id] },
+		capsetStep(names),
+	];
+}
+
 function boundingSteps(names: readonly string[]): readonly Step[] {
 	const kept = new Set(names.map(capabilityNumber));
 	return Array.from({ length: LAST_CAPABILITY + 1 }, (_, number) => number)
@@ -85,9 +101,10 @@ function boundingSteps(names: readonly string[]): readonly Step[] {
 
 /**
  * The ids, then the capabilities, in the order in which each step still has the right to do the next.
- * `canSetGroups`: setgroups(2) is denied in an unprivileged caller's user namespace.
+ * `canSetGroups`: setgroups(2) is denied in an unprivileged caller's user namespace. `hasSecurebits`: gVisor has none;
+ * there the bounding set, which is emptied first, keeps uid 0 from getting capabilities.
  */
-export function credentialSteps(process: Process, canSetGroups: boolean): readonly Step[] {
+export function credentialSteps(process: Process, canSetGroups: boolean, hasSecurebits = true): readonly Step[] {
 	const kept = process.capabilities?.permitted ?? [];
 	const { uid, gid, additionalGids = [] } = process.user;
 	const groups = struct(
@@ -101,11 +118,7 @@ export function credentialSteps(process: Process, canSetGroups: boolean): readon
 	};
 	return [
 		...boundingSteps(kept),
-		{
-			label: "lock securebits",
-			call: "prctl",
-			args: [PR_SET_SECUREBITS, SECUREBITS | (kept.length === 0 ? NO_AMBIENT : 0), 0, 0, 0],
-		},
+		...(hasSecurebits ? [lockSecurebits(kept)] : []),
 		...(canSetGroups ? [setGroups] : []),
 		{ label: `become group ${gid}`, call: "setresgid", args: [gid, gid, gid] },
 		{ label: `become user ${uid}`, call: "setresuid", args: [uid, uid, uid] },

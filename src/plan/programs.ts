@@ -3,19 +3,11 @@
 import type { Architecture, ProgramFact } from "../host/types.ts";
 import { hasAny } from "../oci/seccomp/masks.ts";
 import type { LinuxSeccomp, Mount } from "../oci/types.ts";
-import {
-	AT_FDCWD,
-	O_CLOEXEC,
-	O_PATH,
-	O_WRONLY,
-	RESOLVE_NO_MAGICLINKS,
-	RESOLVE_NO_SYMLINKS,
-	SECCOMP_SET_MODE_FILTER,
-} from "./constants.ts";
+import { AT_FDCWD, O_CLOEXEC, O_PATH, O_WRONLY, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from "./constants.ts";
 import { ROOT } from "./mounts.ts";
 import { parseOptions } from "./options.ts";
-import { compileSeccomp } from "./seccomp/compile.ts";
-import { block, cstring, struct, text } from "./steps.ts";
+import { filterStep } from "./seccomp/install.ts";
+import { cstring, struct, text } from "./steps.ts";
 import type { Step } from "./types.ts";
 
 /** asm-generic/errno{-base,}.h, sched.h */
@@ -109,12 +101,5 @@ const GUARDED: LinuxSeccomp = {
  * (32-bit, x32) are refused, as in every filter of ours: their execve has another number.
  */
 export function stopAtExecSteps(arch: Architecture): readonly Step[] {
-	const { bytes } = compileSeccomp(GUARDED, arch);
-	const count = bytes.length / 8;
-	const program = struct(`{${count} instructions}`, [
-		{ u16: count },
-		{ zeros: 6 },
-		{ pointer: block(bytes, `<filter of ${count} instructions>`) },
-	]);
-	return [{ label: "stop at execve for the guard", call: "seccomp", args: [SECCOMP_SET_MODE_FILTER, 0, program] }];
+	return [filterStep("stop at execve for the guard", GUARDED, arch)];
 }

@@ -12,7 +12,7 @@ import {
 	TIOCSWINSZ,
 } from "./constants.ts";
 import { cstring, struct } from "./steps.ts";
-import type { Step } from "./types.ts";
+import type { Arg, Step } from "./types.ts";
 
 export interface TerminalSize {
 	readonly rows: number;
@@ -21,10 +21,12 @@ export interface TerminalSize {
 
 const OPEN_FLAGS = O_RDWR | O_NOCTTY | O_CLOEXEC;
 
+export type TerminalStream = "stdin" | "stdout" | "stderr";
+
 /** Which of the three standard streams the terminal replaces. */
 export interface Terminal {
 	readonly size: TerminalSize;
-	readonly streams: readonly ("stdin" | "stdout" | "stderr")[];
+	readonly streams: readonly TerminalStream[];
 }
 
 /**
@@ -52,14 +54,14 @@ export function openTerminalSteps({ size, streams }: Terminal, uid: number): rea
 	];
 }
 
-/** In the workload: a process group of its own, in the terminal's foreground. */
-export function foregroundSteps(): readonly Step[] {
+/** In the workload: a process group of its own, in the terminal's foreground. `terminal`: its descriptor. */
+export function foregroundSteps(terminal: Arg = { slot: "slave" }): readonly Step[] {
 	return [
 		{ label: "make a process group", call: "setpgid", args: [0, 0] },
 		{
 			label: "put it into the terminal's foreground",
 			call: "ioctl",
-			args: [{ slot: "slave" }, TIOCSPGRP, struct("[<pid>]", [{ pid32: true }])],
+			args: [terminal, TIOCSPGRP, struct("[<pid>]", [{ pid32: true }])],
 		},
 	];
 }

@@ -4,14 +4,14 @@ import path from "node:path/posix";
 import { VmjailError } from "../errors.ts";
 import type { HostFacts } from "../host/types.ts";
 import type { Process, Spec } from "../oci/types.ts";
-import { CLONE_NEW, SECCOMP_SET_MODE_FILTER, SIG_SETMASK } from "./constants.ts";
+import { CLONE_NEW, SIG_SETMASK } from "./constants.ts";
 import { credentialSteps, rlimitSteps } from "./credentials.ts";
 import { restrictSteps } from "./landlock.ts";
 import { macSteps } from "./mac.ts";
 import { idMapSteps } from "./namespaces.ts";
 import { stopAtExecSteps } from "./programs.ts";
-import { compileSeccomp } from "./seccomp/compile.ts";
-import { block, cstring, stringArray, struct } from "./steps.ts";
+import { filterStep } from "./seccomp/install.ts";
+import { cstring, stringArray, struct } from "./steps.ts";
 import { foregroundSteps, openTerminalSteps, type Terminal } from "./terminal.ts";
 import type { Step, Workload } from "./types.ts";
 
@@ -68,7 +68,7 @@ function checkStrings(process: Process): void {
 	}
 }
 
-function execSteps(process: Process): readonly Step[] {
+export function execSteps(process: Process): readonly Step[] {
 	checkStrings(process);
 	const argv = stringArray(process.args, JSON.stringify(process.args));
 	const envp = stringArray(process.env, `<${process.env.length} variables>`);
@@ -81,7 +81,7 @@ function execSteps(process: Process): readonly Step[] {
 	}));
 }
 
-function streamSteps(): readonly Step[] {
+export function streamSteps(): readonly Step[] {
 	return (["stdin", "stdout", "stderr"] as const).map((slot, number) => ({
 		label: `use ${slot}`,
 		call: "dup3",
@@ -92,14 +92,7 @@ function streamSteps(): readonly Step[] {
 function seccompSteps(spec: Spec, facts: HostFacts): readonly Step[] {
 	const profile = spec.linux.seccomp;
 	if (profile === undefined) return [];
-	const { bytes, flags } = compileSeccomp(profile, facts.arch);
-	const count = bytes.length / 8;
-	const program = struct(`{${count} instructions}`, [
-		{ u16: count },
-		{ zeros: 6 },
-		{ pointer: block(bytes, `<filter of ${count} instructions>`) },
-	]);
-	return [{ label: "install the seccomp filter", call: "seccomp", args: [SECCOMP_SET_MODE_FILTER, flags, program] }];
+	return [filterStep("install the seccomp filter", profile, facts.arch)];
 }
 
 /**

@@ -1,8 +1,9 @@
 /** What every runtime is driven through: a spec in; a command to start, and how to read its end, out. */
 
 import type { VmjailError } from "../errors.ts";
-import type { Spec } from "../oci/types.ts";
+import type { LinuxSeccomp, Process, Spec } from "../oci/types.ts";
 import type { EnteredNetwork } from "./entered-network.ts";
+import type { StageCopy } from "./stage/types.ts";
 import type { Job } from "./supervise/types.ts";
 
 export type DriverName = "runlc" | "runsc" | "runc" | "crun";
@@ -42,18 +43,39 @@ export interface DrivenRun {
 export interface Driver {
 	readonly name: Exclude<DriverName, "runlc">;
 
+	/** What it takes to run vmjail's own pid 1 in the jail; absent where this runtime cannot. */
+	readonly inner?: InnerSupport;
+
 	/** Tasks that the runtime needs for itself, beyond those of the program: the limit of processes is raised by them. */
 	readonly ownTasks: number;
 
 	/**
 	 * Gets a run ready. Nothing is started.
 	 *
-	 * @param network of the namespace in which the run's job will be started; absent: as the spec says
 	 * @throws VmjailError HOST_UNSUPPORTED for a control of the spec that this runtime cannot enforce, PATH_INVALID for a
 	 *   mount that has no place to go.
 	 */
-	prepare(spec: Spec, network?: EnteredNetwork): DrivenRun;
+	prepare(spec: Spec, options?: PrepareOptions): DrivenRun;
 }
+
+export interface PrepareOptions {
+	/** Of the namespace in which the run's job will be started; absent: as the spec says. */
+	readonly network?: EnteredNetwork;
+	/** The jail's first process is vmjail's own pid 1 (`vmjail-executor inner 3`), which runs the program by and by. */
+	readonly inner?: boolean;
+	/** Files of the host that stand in the jail in place of others, read-only. */
+	readonly copies?: readonly StageCopy[];
+}
+
+export interface InnerSupport {
+	/** The filters of a program that pid 1 starts, in the words of the runtime's kernel. */
+	filters(profile: LinuxSeccomp | undefined): readonly LinuxSeccomp[];
+	/** The program's user, where the runtime shows the caller's files as somebody else's. */
+	user(user: Process["user"]): Process["user"];
+}
+
+/** The descriptors of a job with an inner pid 1, in order: its end of the socket, and its program. */
+export const INNER_DESCRIPTORS = ["control", "executor"] as const;
 
 /** A wait status (wait(2)) → how the process ended. */
 export function exitOfWait(status: number): RawExit {

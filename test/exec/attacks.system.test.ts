@@ -1,11 +1,11 @@
 /** Ways around the exec allow-list: each works in the open, and none in a jail, with Landlock and without. */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { requireOr } from "../helpers/requirement.ts";
 import { CALLERS, CHECKOUT, missingCaller, Place, type Ran, run, vmjail } from "../system/caller.ts";
-import { allowing, buildPrograms, FENCES, type Fence, put } from "./programs.ts";
+import { allowing, buildPrograms, FENCES, type Fence, GVISOR, missingGvisor, put, withoutList } from "./programs.ts";
 
 /** What meets each attack. Where the guard cannot follow the name, it kills what was loaded. */
 const ATTACKS: Readonly<Record<string, string | readonly string[]>> = {
@@ -48,6 +48,29 @@ const ATTACKS: Readonly<Record<string, string | readonly string[]>> = {
 
 const NAMES = Object.keys(ATTACKS);
 
+/** What gVisor has no call for, or refuses whatever the policy says: with the list and without. The rest as above. */
+const NOT_IN_GVISOR: Readonly<Record<string, readonly string[]>> = {
+	by_executable_memory_file: ["EINVAL"],
+	nameless: ["EOPNOTSUPP"],
+	own_tracer: ["EPERM"],
+	untraced_by_clone3: ["ENOSYS"],
+	untraced_with_listener: ["EINVAL"],
+	traced_with_listener: ["EINVAL"],
+};
+
+/** Builds of 2024 do not have these either. */
+const NOT_IN_EVERY_BUILD: Readonly<Record<string, readonly string[]>> = {
+	by_parents_root_link: ["EACCES", "ran"],
+	deleted: ["EINVAL", "ran"],
+};
+
+const isGvisor = (fence: Fence): boolean => fence.startsWith("runsc ");
+
+function expected(name: string, fence: Fence): readonly string[] {
+	const own = isGvisor(fence) ? NOT_IN_GVISOR[name] : undefined;
+	return own ?? [ATTACKS[name] ?? []].flat();
+}
+
 /** "NAME WHAT" for each attack. */
 function found(ran: Ran): Readonly<Record<string, string>> {
 	return Object.fromEntries(
@@ -73,6 +96,10 @@ it("names every attack there is", () => {
 	);
 });
 
+it.skipIf(requireOr(missingGvisor))("gVisor is there to be tested", () => expect(GVISOR.length).toBeGreaterThan(0));
+
+const EVERYWHERE: readonly Fence[] = [...FENCES, ...GVISOR.map(({ fence }) => fence)];
+
 for (const caller of CALLERS) {
 	describe.skipIf(requireOr(missingTools ?? missingCaller(caller)))(`attacks as ${caller.name}`, () => {
 		const place = new Place(caller);
@@ -85,14 +112,23 @@ for (const caller of CALLERS) {
 			const command = [attack, put(place, "canary"), place.work, ...NAMES];
 			open.results = found(await run(place, command));
 			const policy = place.write("policy.json", EVERY_CALL);
-			for (const fence of FENCES) {
+			for (const fence of EVERYWHERE) {
 				jailed.set(fence, found(await allowing(place, fence, [attack], ["-q", "-c", policy, "--", ...command])));
 			}
 		});
 
 		it.each(NAMES)("%s", (name) => {
 			expect(open.results[name]).toBe("ran");
-			for (const fence of FENCES) expect([ATTACKS[name]].flat()).toContain(jailed.get(fence)?.[name]);
+			for (const fence of EVERYWHERE) expect(expected(name, fence), fence).toContain(jailed.get(fence)?.[name]);
+		});
+
+		it.each(GVISOR)("the same attacks in $fence without the list", async ({ fence }) => {
+			const policy = place.write("policy.json", EVERY_CALL);
+			const command = [put(place, "attack"), put(place, "canary"), place.work, ...NAMES];
+			const ran = found(await withoutList(place, fence, ["-q", "-c", policy, "--", ...command]));
+			for (const name of NAMES) {
+				expect(NOT_IN_GVISOR[name] ?? NOT_IN_EVERY_BUILD[name] ?? ["ran"], name).toContain(ran[name]);
+			}
 		});
 
 		it("the same attacks in a jail without the list", async () => {
@@ -100,6 +136,34 @@ for (const caller of CALLERS) {
 			const command = [put(place, "attack"), put(place, "canary"), place.work, ...names];
 			const ran = found(await vmjail(place, ["-q", "--rw", place.work, "--", ...command]));
 			expect(ran).toEqual(Object.fromEntries(names.map((name) => [name, "ran"])));
+		});
+
+		// Each program takes gVisor milliseconds, and a swap too: a canary runs within the first few tries without the list.
+		describe.each(["link", "symlink"])("a race by %s in gVisor", (way) => {
+			const TRIES = 250;
+			const race = (jail: (command: readonly string[], listed: string) => Promise<Ran>) => {
+				const listed = join(place.work, `listed-${way}`);
+				rmSync(listed, { force: true });
+				put(place, "listed", `listed-${way}`);
+				const canary = put(place, "static-canary", `canary-${way}`);
+				return jail([put(place, "race"), way, listed, canary, `${TRIES}`], listed);
+			};
+
+			it.each(GVISOR)("is won without the list: $fence", async ({ fence }) => {
+				const { stdout } = await race((command) => withoutList(place, fence, ["-q", "--", ...command]));
+				expect(stdout).toMatch(/^canary 1 /);
+			});
+
+			it.each(GVISOR)(`is lost ${TRIES} times: $fence`, async ({ fence }) => {
+				const { stdout } = await race((command, listed) =>
+					allowing(place, fence, [command[0] ?? "", listed], ["-q", "--", ...command], { timeoutMs: 120_000 }),
+				);
+				expect(stdout).toMatch(/^canary 0 listed \d+ refused \d+ killed \d+\n$/);
+				// Both sides of the race were met.
+				const [, listed, refused, killed] = stdout.match(/\d+/g)?.map(Number) ?? [];
+				expect((refused ?? 0) + (killed ?? 0)).toBeGreaterThan(0);
+				expect((listed ?? 0) + (refused ?? 0) + (killed ?? 0)).toBe(TRIES);
+			});
 		});
 
 		describe.each(["rename", "link", "symlink"])("a race by %s for the name of a listed program", (way) => {

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { runscBuilds } from "../conformance/runtimes.ts";
 import { CHECKOUT, missingPrograms, type Place, type Ran, type RunOptions, run, VMJAIL } from "../system/caller.ts";
 
 const SOURCES = join(CHECKOUT, "test/fixtures/exec");
@@ -34,7 +35,28 @@ const EOPNOTSUPP = 95;
 
 /** What holds the list: the guard with Landlock beside it, or the guard alone. */
 export const FENCES = ["guard and Landlock", "guard alone"] as const;
-export type Fence = (typeof FENCES)[number];
+
+/** The guard inside gVisor, in each build that there is. */
+export const GVISOR: readonly Sentry[] = (await runscBuilds()).map(({ path, abilities }) => ({
+	fence: `runsc ${abilities.version}`,
+	path,
+}));
+
+export interface Sentry {
+	readonly fence: `runsc ${string}`;
+	readonly path: string;
+}
+
+export type Fence = (typeof FENCES)[number] | Sentry["fence"];
+
+/** Why there is none to test with, with the remedy. */
+export const missingGvisor = GVISOR.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh";
+
+/** Flags for a fence's runtime; none for runlc. */
+function runtimeOf(fence: Fence): readonly string[] {
+	const sentry = GVISOR.find((one) => one.fence === fence);
+	return sentry === undefined ? [] : ["--runtime", "runsc", "--runsc", sentry.path];
+}
 
 /** A folder of the caller's with a copy of one of the programs, writable in its jails. */
 export function put(place: Place, program: string, name = program): string {
@@ -66,8 +88,15 @@ export function allowing(
 	const lists = ["--rw", place.work, ...programs.flatMap((program) => ["--exec", program]), ...args];
 	// An ordinary user may lack control groups here; that is not what is tested.
 	const optional = ["landlock", "memory", "pids"].flatMap((control) => ["--optional", control]);
-	if (fence === "guard and Landlock") return run(place, [VMJAIL, ...optional, ...lists], options);
+	const runtime = runtimeOf(fence);
+	if (fence !== "guard alone") return run(place, [VMJAIL, ...runtime, ...optional, ...lists], options);
 	return withoutCalls(place, EOPNOTSUPP, LANDLOCK_CALLS, [...optional, ...lists], options);
+}
+
+/** The same jail without the list. */
+export function withoutList(place: Place, fence: Fence, args: readonly string[], options?: RunOptions): Promise<Ran> {
+	const optional = ["memory", "pids"].flatMap((control) => ["--optional", control]);
+	return run(place, [VMJAIL, ...runtimeOf(fence), ...optional, "--rw", place.work, ...args], options);
 }
 
 /** The lines that tell of refused programs. */

@@ -8,10 +8,10 @@ const prepared = (parts: Parameters<typeof policyOf>[0] = {}, facts = FACTS) =>
 	prepare(policyOf(parts), facts, ["true"], false, "1-2-0123456789abcdef");
 
 describe("refuseUnavailable", () => {
-	const asking = policyOf({ system: { runtime: "runsc" }, network: network("hostwithpolicy"), allow: ["/bin/true"] });
+	const asking = policyOf({ system: { runtime: "runc" }, network: network("hostwithpolicy"), allow: ["/bin/true"] });
 
 	it("names everything that the runtime does not enforce in this version, each with its remedy", () => {
-		expect(() => refuseUnavailable(asking, "runsc")).toThrow(
+		expect(() => refuseUnavailable(asking, "runc")).toThrow(
 			expect.objectContaining({
 				code: "NOT_AVAILABLE",
 				message: expect.stringMatching(/^security\.process\.allow: not available yet: the exec allow-list on runsc$/),

@@ -130,12 +130,13 @@ describe("what is not available yet", () => {
 
 	it("is named, each with its path and a remedy", () => {
 		const policy = policyOf({
-			system: { runtime: "runsc", rollback: "crun" },
+			system: { runtime: "crun", rollback: "runc" },
 			network: network("hostwithpolicy"),
 			allow: ["/bin/ls"],
 		});
 		expect(unavailable(policy).map(({ path }) => path)).toEqual(["security.process.allow"]);
 		expect(unavailable(policy, "runlc")).toEqual([]);
+		expect(unavailable(policy, "runsc").map(({ path }) => path)).not.toContain("security.process.allow");
 		for (const { what, remedy } of unavailable(policy)) expect([what, remedy]).not.toContain("");
 	});
 });

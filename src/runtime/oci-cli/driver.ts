@@ -31,7 +31,11 @@ const OWN_TASKS: Readonly<Record<OciRuntime, number>> = { runc: 32, crun: 8 };
 
 export function ociCliDriver(options: OciCliOptions): Driver {
 	const { runtime } = options;
-	return { name: runtime, ownTasks: OWN_TASKS[runtime], prepare: (spec, network) => prepare(options, spec, network) };
+	return {
+		name: runtime,
+		ownTasks: OWN_TASKS[runtime],
+		prepare: (spec, asked) => prepare(options, spec, asked?.network),
+	};
 }
 
 function prepare(

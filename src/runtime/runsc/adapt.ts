@@ -2,10 +2,11 @@
 
 import { VmjailError } from "../../errors.ts";
 import { below, isWithin } from "../../oci/paths.ts";
-import type { IdMapping, Linux, Mount, Spec } from "../../oci/types.ts";
+import type { IdMapping, Linux, Mount, Process, Spec } from "../../oci/types.ts";
 import { isBind } from "../mounts.ts";
 import type { Stage } from "../stage/types.ts";
 import type { Abilities } from "./abilities.ts";
+import { withInner } from "./inner.ts";
 import { sentrySeccomp } from "./refused.ts";
 import { MASKABLE, OWN_DEVICES } from "./sentry-files.ts";
 
@@ -70,6 +71,8 @@ export interface AdaptInput {
 	/** An empty file that may be bound over files of the Sentry's own file systems. */
 	readonly emptyFile: string;
 	readonly abilities: Abilities;
+	/** vmjail's own pid 1 comes first, and the program by it. */
+	readonly inner?: boolean;
 	/** Ids of the caller; privileged: may map any id. */
 	readonly caller: { readonly uid: number; readonly gid: number; readonly privileged: boolean };
 }
@@ -79,10 +82,10 @@ export interface AdaptInput {
  * seccomp profile speaks gVisor's words, limits are left to the control group around runsc, and annotations that
  * would change runsc's own behaviour are gone.
  */
-export function adapt({ spec, stage, emptyFile, abilities, caller }: AdaptInput): Spec {
+export function adapt({ spec, stage, emptyFile, abilities, caller, inner = false }: AdaptInput): Spec {
 	const ids = idsOf(spec, abilities, caller);
 	const { annotations: _, ...rest } = spec;
-	return {
+	const adapted: Spec = {
 		...rest,
 		process: { ...spec.process, user: { ...spec.process.user, ...ids.user } },
 		root: { path: stage.root, readonly: spec.root.readonly ?? false },
@@ -96,6 +99,14 @@ export function adapt({ spec, stage, emptyFile, abilities, caller }: AdaptInput)
 			seccomp: sentrySeccomp(spec.linux.seccomp),
 		},
 	};
+	if (!inner) return adapted;
+	// Without privileges runsc's own processes become the first process's user, and can become the caller's only.
+	return withInner(adapted, caller.privileged ? { uid: 0, gid: 0 } : ids.user);
+}
+
+/** The program's user as the Sentry is told of it. */
+export function userFor(user: Process["user"], abilities: Abilities, caller: AdaptInput["caller"]): Process["user"] {
+	return caller.privileged || abilities.ownUid ? user : { ...user, uid: 0, gid: 0 };
 }
 
 /** gVisor's word for a flag; the r-forms are kept by the stage, whose every mount is restricted by itself. */
@@ -147,12 +158,12 @@ interface Ids {
  * caller's own id alone; builds that cannot keep it show the caller's files, and the program, as uid 0 without capabilities.
  */
 function idsOf(spec: Spec, abilities: Abilities, caller: AdaptInput["caller"]): Ids {
-	const user = { uid: spec.process.user.uid, gid: spec.process.user.gid };
+	const user = userFor(spec.process.user, abilities, caller);
 	if (caller.privileged) {
 		if (networkOf(spec.linux) === "none") return { user };
 		return { user, mapping: { uidMappings: withoutRoot(user.uid), gidMappings: withoutRoot(user.gid) } };
 	}
-	if (!abilities.ownUid) return { user: { uid: 0, gid: 0 } };
+	if (!abilities.ownUid) return { user };
 	const only = (id: number): readonly IdMapping[] => [{ containerID: id, hostID: id, size: 1 }];
 	return { user, mapping: { uidMappings: only(caller.uid), gidMappings: only(caller.gid) } };
 }

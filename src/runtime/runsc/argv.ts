@@ -20,6 +20,8 @@ export interface ArgvInput {
 	readonly id: string;
 	/** Descriptors of runsc that the program gets: host number → number inside. Inside, 0–2 are the standard ones. */
 	readonly passDescriptors?: readonly { readonly host: number; readonly inside: number }[];
+	/** Descriptor of runsc with the program that is executed first, in place of one of the jail's. */
+	readonly execDescriptor?: number;
 	readonly podInitConfig?: string;
 }
 
@@ -64,6 +66,7 @@ export function runArgv(input: ArgvInput): readonly string[] {
 		"run",
 		`--bundle=${input.bundle}`,
 		...(input.passDescriptors ?? []).map(({ host, inside }) => `--pass-fd=${host}:${inside}`),
+		...(input.execDescriptor === undefined ? [] : [`--exec-fd=${input.execDescriptor}`]),
 		input.id,
 	];
 }

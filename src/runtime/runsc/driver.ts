@@ -1,24 +1,32 @@
 /** The driver of stock gVisor. */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { VmjailError } from "../../errors.ts";
 import { parseMountinfo } from "../../host/mountinfo.ts";
 import { specToJson } from "../../oci/json.ts";
 import type { Spec } from "../../oci/types.ts";
 import type { Accel } from "../../policy/types.ts";
-import { type DrivenRun, type Driver, exitOfWait, type RawExit } from "../driver.ts";
-import { type EnteredNetwork, inEnteredNetwork } from "../entered-network.ts";
+import {
+	type DrivenRun,
+	type Driver,
+	exitOfWait,
+	INNER_DESCRIPTORS,
+	type PrepareOptions,
+	type RawExit,
+} from "../driver.ts";
+import { inEnteredNetwork } from "../entered-network.ts";
 import { pathKind } from "../path-kind.ts";
 import { makeRunDir, type RunDir, writeResolver } from "../run-dir.ts";
-import { stageOf } from "../stage/stage.ts";
-import type { Stage } from "../stage/types.ts";
+import { stageOf, withFiles } from "../stage/stage.ts";
+import type { Stage, StageCopy } from "../stage/types.ts";
 import { requirePlatform } from "./abilities.ts";
-import { type AdaptInput, adapt, forStage, networkOf } from "./adapt.ts";
+import { type AdaptInput, adapt, forStage, networkOf, userFor } from "./adapt.ts";
 import { runArgv } from "./argv.ts";
 import { controlSocket, sendSignal } from "./control.ts";
 import { exitOf, failureOf, parseLog } from "./exit.ts";
 import type { Runsc } from "./find.ts";
+import { INNER_SOCKET, innerFilters } from "./inner.ts";
 
 export interface RunscOptions {
 	readonly runsc: Runsc;
@@ -36,16 +44,26 @@ const OWN_TASKS = 48;
 /** @throws VmjailError HOST_UNSUPPORTED where this runsc lacks the platform. */
 export function runscDriver(options: RunscOptions): Driver {
 	requirePlatform(options.runsc.abilities, options.accel);
-	return { name: "runsc", ownTasks: OWN_TASKS, prepare: (spec, network) => prepare(options, spec, network) };
+	const { abilities } = options.runsc;
+	return {
+		name: "runsc",
+		ownTasks: OWN_TASKS,
+		inner: { filters: innerFilters, user: (user) => userFor(user, abilities, options.caller) },
+		prepare: (spec, asked) => prepare(options, spec, asked),
+	};
 }
 
-function prepare(options: RunscOptions, asked: Spec, network: EnteredNetwork | undefined): DrivenRun {
+function prepare(
+	options: RunscOptions,
+	asked: Spec,
+	{ inner = false, copies = [], network }: PrepareOptions = {},
+): DrivenRun {
 	const { runsc, caller, accel } = options;
 	const dir = makeRunDir(options.runDir);
 	try {
 		const spec =
 			network === undefined ? asked : inEnteredNetwork(asked, network, writeResolver(dir, network.resolvConf));
-		const stage = writeBundle(dir, spec, options);
+		const stage = withFiles(writeBundle(dir, spec, inner, options), writeCopies(dir, copies));
 		const debugLog = options.debugLog === undefined ? undefined : join(options.debugLog, dir.id);
 		if (debugLog !== undefined) mkdirSync(debugLog, { recursive: true, mode: 0o700 });
 		const log = join(dir.logs, "log");
@@ -54,16 +72,25 @@ function prepare(options: RunscOptions, asked: Spec, network: EnteredNetwork | u
 			...(debugLog === undefined ? {} : { debugLog }),
 			network: networkOf(spec.linux),
 			rootless: !caller.privileged,
+			...(inner ? { passDescriptors: [{ host: CONTROL, inside: INNER_SOCKET }], execDescriptor: EXECUTOR } : {}),
 		});
 		const ids = runsc.abilities.ownUid ? { uid: caller.uid, gid: caller.gid } : { uid: 0, gid: 0 };
-		return new RunscRun(dir, debugLog, { argv, stage, ...(caller.privileged ? {} : { asIds: ids }) });
+		return new RunscRun(dir, debugLog, {
+			...{ argv, stage },
+			...(inner ? { passes: INNER_DESCRIPTORS } : {}),
+			...(caller.privileged ? {} : { asIds: ids }),
+		});
 	} catch (cause) {
 		dir.remove();
 		throw cause;
 	}
 }
 
-function writeBundle(dir: RunDir, spec: Spec, { runsc, caller }: RunscOptions): Stage {
+/** Numbers of what a job passes: see INNER_DESCRIPTORS. */
+const CONTROL = 3;
+const EXECUTOR = 4;
+
+function writeBundle(dir: RunDir, spec: Spec, inner: boolean, { runsc, caller }: RunscOptions): Stage {
 	// Where the jail shows the folder for temporary files, it would show the run's own.
 	const masked = { ...spec, linux: { ...spec.linux, maskedPaths: [...(spec.linux.maskedPaths ?? []), dir.path] } };
 	const own = forStage(masked);
@@ -74,9 +101,19 @@ function writeBundle(dir: RunDir, spec: Spec, { runsc, caller }: RunscOptions): 
 		root: dir.root,
 		emptyFile: dir.emptyFile,
 	});
-	const adapted = adapt({ spec: own, stage, emptyFile: dir.emptyFile, abilities: runsc.abilities, caller });
+	const adapted = adapt({ spec: own, stage, emptyFile: dir.emptyFile, abilities: runsc.abilities, caller, inner });
 	writeFileSync(join(dir.bundle, "config.json"), specToJson(adapted), { mode: 0o600 });
 	return stage;
+}
+
+/** Into the run's own folder, which the jail does not show. */
+function writeCopies(dir: RunDir, copies: readonly StageCopy[]): readonly (readonly [string, string])[] {
+	return copies.map(({ path, bytes }, i) => {
+		const file = join(dir.path, `copy-${i}`);
+		writeFileSync(file, bytes, { flag: "wx" });
+		chmodSync(file, 0o555);
+		return [file, path];
+	});
 }
 
 class RunscRun implements DrivenRun {

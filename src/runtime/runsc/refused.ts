@@ -26,7 +26,7 @@ const MOUNT_CALLS = [
 ] as const;
 
 /** First, because gVisor takes the first rule that matches. clone3 hides its flags in memory: MOUNT_CALLS must do there. */
-const REFUSED: readonly SeccompRule[] = [
+export const REFUSED: readonly SeccompRule[] = [
 	{ names: MOUNT_CALLS, action: "SCMP_ACT_ERRNO" },
 	{
 		names: ["unshare", "clone"],
@@ -36,7 +36,7 @@ const REFUSED: readonly SeccompRule[] = [
 ];
 
 /** The kernel log that a program reads in there is the Sentry's own, a few jokes at its start: nothing of the host's. */
-const OWN_LOG: SeccompRule = { names: ["syslog"], action: "SCMP_ACT_ALLOW" };
+export const OWN_LOG: SeccompRule = { names: ["syslog"], action: "SCMP_ACT_ALLOW" };
 
 /** include/uapi/asm-generic/errno.h */
 const ENOSYS = 38;

@@ -62,6 +62,18 @@ export function stageOf(input: StageInput): Stage {
 	return { root, steps: [...steps, ...late, ...maskSteps(input), ...readonlySteps(input)] };
 }
 
+/** The same stage with files laid over others, read-only: pairs of a host's path and one of the jail. */
+export function withFiles(stage: Stage, files: readonly (readonly [from: string, path: string])[]): Stage {
+	const steps = files.flatMap(([from, path]): readonly StageStep[] => {
+		const at = below(stage.root, path);
+		return [
+			{ op: "bind", from, at },
+			{ op: "restrict", at, flags: ["ro", "nosuid", "nodev"] },
+		];
+	});
+	return { ...stage, steps: [...stage.steps, ...steps] };
+}
+
 /** The mount that a path lies on, of those mounted so far; undefined: the root. */
 function overOf(mounts: readonly Mount[], path: string): Mount | undefined {
 	return mounts.findLast((mount) => isWithin(path, mount.destination));

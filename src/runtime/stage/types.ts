@@ -18,6 +18,13 @@ export type StageStep =
 	/** Sets exactly these restrictions on the mount at `at`; where the caller cannot reach it, nobody in the jail can. */
 	| { readonly op: "restrict"; readonly at: string; readonly flags: readonly MountFlag[] };
 
+/** Content that stands in the place of a file, whatever becomes of that one. */
+export interface StageCopy {
+	/** In the jail, with its links resolved. */
+	readonly path: string;
+	readonly bytes: Uint8Array;
+}
+
 export interface Stage {
 	/** In order. */
 	readonly steps: readonly StageStep[];

@@ -7,6 +7,7 @@ import { LAST_CAPABILITY } from "../../plan/capabilities.ts";
 import {
 	CAPABILITY_VERSION_3,
 	CLONE_NEW,
+	F_DUPFD_CLOEXEC,
 	MOUNT_ATTR_NODEV,
 	MOUNT_ATTR_NOEXEC,
 	MOUNT_ATTR_NOSUID,
@@ -20,7 +21,7 @@ import { attach, makeFileSystem, openOutside } from "../../plan/mounts.ts";
 import { idMapSteps } from "../../plan/namespaces.ts";
 import { cstring, stringArray, struct } from "../../plan/steps.ts";
 import { foregroundSteps, openTerminalSteps, type Terminal } from "../../plan/terminal.ts";
-import type { Plan, Step, Workload } from "../../plan/types.ts";
+import type { Plan, SlotName, Step, Workload } from "../../plan/types.ts";
 import { stageSteps } from "./stage-steps.ts";
 import type { Job } from "./types.ts";
 
@@ -108,16 +109,40 @@ export function jobWorkload(job: Job, uid: number, options: JobWorkloadOptions):
 			...(job.asIds === undefined ? [] : keepCapabilities()),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			...(options.beforeExec ?? []),
-			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
+			...passSteps(job.passes ?? []),
+			{
+				label: "close every other descriptor",
+				call: "close_range",
+				args: [3 + (job.passes?.length ?? 0), 0xffff_ffff, 0],
+			},
 			{
 				label: `execute ${file}`,
 				call: "execve",
 				args: [cstring(file), stringArray(job.argv, JSON.stringify(job.argv)), stringArray([PATH], "<environment>")],
 			},
 		],
+		...(job.passes === undefined ? {} : { descriptors: job.passes }),
 		...(cpuLimitMs === undefined ? {} : { cpuLimitMs }),
 		...(wallLimitMs === undefined ? {} : { wallLimitMs }),
 	};
+}
+
+/** Above all that the process has by now: so that no slot lies in the way of another. */
+const HIGH = 100;
+
+/** To the numbers from 3 on, and across exec. */
+function passSteps(slots: readonly SlotName[]): readonly Step[] {
+	return [
+		...slots.map(
+			(slot): Step => ({
+				label: `move ${slot} out of the way`,
+				call: "fcntl",
+				args: [{ slot }, F_DUPFD_CLOEXEC, HIGH],
+				save: slot,
+			}),
+		),
+		...slots.map((slot, i): Step => ({ label: `pass ${slot}`, call: "dup3", args: [{ slot }, 3 + i, 0] })),
+	];
 }
 
 /** Of the user namespace, across exec, also for who is not its root: capabilities(7), "Ambient". */

@@ -1,5 +1,6 @@
 /** A runtime's command as the executor is to start it: data only. */
 
+import type { SlotName } from "../../plan/types.ts";
 import type { Stage } from "../stage/types.ts";
 
 export interface Job {
@@ -7,6 +8,8 @@ export interface Job {
 	readonly argv: readonly string[];
 	/** Made in a mount namespace of the program's own. */
 	readonly stage?: Stage;
+	/** Descriptors that its process is given besides the standard ones, by the slots of their workload: 3, 4, … */
+	readonly passes?: readonly SlotName[];
 	/** In a user namespace where the caller has these ids, and every capability. Default: the caller's namespace. */
 	readonly asIds?: { readonly uid: number; readonly gid: number };
 }

@@ -35,7 +35,7 @@ const base: Spec = {
 	},
 };
 
-function adapted(spec: Spec = base, caller = root, ownUid = true): Spec {
+function adapted(spec: Spec = base, caller = root, ownUid = true, inner = false): Spec {
 	const own = forStage(spec);
 	return adapt({
 		spec: own,
@@ -43,6 +43,7 @@ function adapted(spec: Spec = base, caller = root, ownUid = true): Spec {
 		emptyFile: "/e",
 		abilities: { ...abilities, ownUid },
 		caller,
+		inner,
 	});
 }
 const mountOn = (spec: Spec, destination: string): Mount | undefined =>
@@ -144,5 +145,23 @@ describe("networkOf", () => {
 		["no namespace", [], "host"],
 	])("is decided by %s", (_what, namespaces, wanted) => {
 		expect(networkOf({ namespaces })).toBe(wanted);
+	});
+});
+
+describe("a spec for vmjail's own pid 1", () => {
+	it("has it in place of the program, with what it needs to keep programs of another user in check", () => {
+		const { process, linux } = adapted(base, root, true, true);
+		expect(process).toMatchObject({ args: ["vmjail-init", "inner", "3"], cwd: "/", env: [], user: { uid: 0, gid: 0 } });
+		expect(process.capabilities?.permitted).toEqual(
+			expect.arrayContaining(["CAP_KILL", "CAP_SETUID", "CAP_SYS_PTRACE"]),
+		);
+		expect(process.capabilities?.permitted).not.toContain("CAP_SYS_ADMIN");
+		expect(linux.seccomp).toBeUndefined();
+		expect(adapted().linux.seccomp).toBeDefined();
+	});
+
+	it("starts as the one user that a caller without privileges can give", () => {
+		expect(adapted(base, user, true, true).process.user).toEqual({ uid: 1000, gid: 100 });
+		expect(adapted(base, user, false, true).process.user).toEqual({ uid: 0, gid: 0 });
 	});
 });

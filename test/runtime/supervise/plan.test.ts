@@ -64,6 +64,19 @@ describe("jobWorkload", () => {
 		expect([plain.at(-1), asUser.at(-1)]).toEqual(["execute /bin/prog", "execute /bin/prog"]);
 	});
 
+	it("passes descriptors on from 3, moved out of each other's way first, and closes the rest", () => {
+		const workload = jobWorkload({ argv, passes: ["one", "two"] }, 0, {});
+		expect(workload.descriptors).toEqual(["one", "two"]);
+		const uses = workload.child.filter(({ args }) => args.some((arg) => JSON.stringify(arg).match(/"(one|two)"/)));
+		expect(uses.map(({ call, args }) => [call, args[1]])).toEqual([
+			["fcntl", 1030],
+			["fcntl", 1030],
+			["dup3", 3],
+			["dup3", 4],
+		]);
+		expect(workload.child.find(({ call }) => call === "close_range")?.args[0]).toBe(5);
+	});
+
 	it("takes no program by a name that would have to be searched", () => {
 		expect(() => jobWorkload({ argv: ["prog"] }, 0, {})).toThrow(TypeError);
 	});

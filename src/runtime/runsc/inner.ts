@@ -1,0 +1,78 @@
+/** vmjail's own pid 1 as the first process of gVisor's jail: its part of the spec, and the filters of the programs it runs. Pure. */
+
+import type { LinuxSeccomp, SeccompAction, Spec } from "../../oci/types.ts";
+import { INNER_CAPABILITIES } from "../../plan/inner.ts";
+import { OWN_LOG, REFUSED } from "./refused.ts";
+
+/** Where pid 1 finds its socket. */
+export const INNER_SOCKET = 3;
+
+/**
+ * The spec that the Sentry starts with: pid 1 in place of the program, which comes later with all that the spec says of it.
+ *
+ * @param spec as it would be with the program itself
+ * @param start whom pid 1 starts as, before it takes an id of its own: root has capabilities in every build, another user
+ *   has ambient ones, in builds that know them
+ */
+export function withInner(spec: Spec, start: { readonly uid: number; readonly gid: number }): Spec {
+	const granted = [...new Set([...INNER_CAPABILITIES, ...(spec.process.capabilities?.permitted ?? [])])];
+	const { seccomp: _, ...linux } = spec.linux;
+	return {
+		...spec,
+		process: {
+			cwd: "/",
+			env: [],
+			args: ["vmjail-init", "inner", String(INNER_SOCKET)],
+			user: start,
+			...(spec.process.terminal === undefined ? {} : { terminal: spec.process.terminal }),
+			capabilities: {
+				bounding: granted,
+				effective: granted,
+				permitted: granted,
+				inheritable: granted,
+				ambient: granted,
+			},
+			noNewPrivileges: true,
+		},
+		linux,
+	};
+}
+
+/**
+ * What a program's process installs: gVisor's seccomp(2) knows errno, and so these are exact where the spec's are not. What
+ * the Sentry lacks becomes the stricter thing that it has.
+ */
+export function innerFilters(profile: LinuxSeccomp = { defaultAction: "SCMP_ACT_ALLOW" }): readonly LinuxSeccomp[] {
+	const { flags: _, ...rest } = profile;
+	const own: LinuxSeccomp = {
+		...rest,
+		defaultAction: actionOf(profile.defaultAction),
+		syscalls: [
+			...(profile.syscalls ?? [])
+				.map((rule) => ({ ...rule, names: rule.names.filter((name) => !OWN_LOG.names.includes(name)) }))
+				.filter(({ names }) => names.length > 0)
+				.map((rule) => ({ ...rule, action: actionOf(rule.action) })),
+			OWN_LOG,
+		],
+	};
+	return [{ defaultAction: "SCMP_ACT_ALLOW", syscalls: REFUSED }, own];
+}
+
+function actionOf(action: SeccompAction): SeccompAction {
+	switch (action) {
+		case "SCMP_ACT_NOTIFY":
+			return "SCMP_ACT_ERRNO";
+		case "SCMP_ACT_LOG":
+			return "SCMP_ACT_ALLOW";
+		case "SCMP_ACT_ERRNO":
+		case "SCMP_ACT_KILL_PROCESS":
+		case "SCMP_ACT_KILL_THREAD":
+		case "SCMP_ACT_KILL":
+		case "SCMP_ACT_TRAP":
+		case "SCMP_ACT_TRACE":
+		case "SCMP_ACT_ALLOW":
+			return action;
+		default:
+			return action satisfies never;
+	}
+}

@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import type { ProgramFact } from "../../src/host/types.ts";
+import type { Process } from "../../src/oci/types.ts";
+import { innerPlanOf, innerWorkloadOf } from "../../src/plan/inner.ts";
+import type { Launch } from "../../src/plan/types.ts";
+
+const arch = "x86_64" as const;
+const program: ProgramFact = {
+	path: "/bin/s",
+	real: "/usr/bin/s",
+	interpreters: ["/usr/bin/dash"],
+	loaders: ["/lib/ld"],
+};
+const process: Process = {
+	cwd: "/work",
+	env: ["PATH=/bin"],
+	args: ["s"],
+	user: { uid: 7, gid: 8, additionalGids: [9] },
+	rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 0 }],
+};
+const filters = [{ defaultAction: "SCMP_ACT_ALLOW" }] as const;
+const labels = (launch: Pick<Launch, "child">) => launch.child.map(({ label }) => label);
+
+describe("the plan inside", () => {
+	const plan = innerPlanOf({ arch, programs: [program], granted: ["CAP_CHOWN"] });
+
+	it("leaves root first, with capabilities, among them those that programs get", () => {
+		expect(plan.child.slice(0, 3).map(({ call }) => call)).toEqual(["prctl", "setresgid", "setresuid"]);
+		const [id] = plan.child[2]?.args ?? [];
+		expect(id).toBeGreaterThan(65536);
+		expect(labels(plan)[3]).toMatch(/^keep only .*CAP_SYS_PTRACE.*CAP_CHOWN$/);
+	});
+
+	it("finds each program and interpreter component by component, following no link", () => {
+		expect(labels(plan).slice(4)).toEqual([
+			...["open /usr in the jail", "open /usr/bin in the jail", "open /usr/bin/s in the jail", "let /usr/bin/s run"],
+			...[
+				"open /usr in the jail",
+				"open /usr/bin in the jail",
+				"open /usr/bin/dash in the jail",
+				"let /usr/bin/dash run",
+			],
+		]);
+		const opened = plan.child.filter(({ call }) => call === "openat");
+		for (const { args } of opened) expect(Number(args[2]) & 0o400000).toBe(0o400000);
+		const elsewhere = innerPlanOf({ arch: "aarch64", programs: [program], granted: [] });
+		for (const { args } of elsewhere.child.filter(({ call }) => call === "openat")) {
+			expect(Number(args[2]) & 0o100000).toBe(0o100000);
+		}
+	});
+
+	it("uses no call that gVisor lacks", () => {
+		const calls = new Set(
+			[...plan.child, ...innerWorkloadOf(process, { arch, guarded: true, filters }).child].map(({ call }) => call),
+		);
+		for (const lacking of ["openat2", "mount_setattr", "landlock_restrict_self", "pidfd_open"]) {
+			expect(calls).not.toContain(lacking);
+		}
+	});
+});
+
+describe("a program inside", () => {
+	const at = (all: readonly string[], start: string) => all.findIndex((label) => label.startsWith(start));
+
+	it("is another user without capabilities before it executes; filters come last, the guard's among them", () => {
+		const all = labels(innerWorkloadOf(process, { arch, guarded: true, filters }));
+		const order = [
+			"become user 7",
+			"drop every capability",
+			"set no_new_privs",
+			"stop at execve",
+			"install seccomp filter 1",
+			"execute /bin/s",
+		];
+		const places = order.map((label) => at(all, label));
+		expect(places).not.toContain(-1);
+		expect(places).toEqual(places.toSorted((a, b) => a - b));
+		expect(all).toContain("set supplementary groups to [9]");
+		expect(at(all, "lock securebits")).toBe(-1);
+	});
+
+	it("is not stopped where there is no list", () => {
+		expect(at(labels(innerWorkloadOf(process, { arch, guarded: false, filters })), "stop at execve")).toBe(-1);
+	});
+
+	it("gets streams of its own, or pid 1's, of which one may be a terminal", () => {
+		const own = labels(innerWorkloadOf(process, { arch, guarded: true, filters }));
+		expect([at(own, "use stdin"), at(own, "start a session")]).not.toContain(-1);
+		const inherited = innerWorkloadOf(process, { arch, guarded: true, filters, inherits: { terminal: ["stdout"] } });
+		expect(at(labels(inherited), "use stdin")).toBe(-1);
+		expect(inherited.child.find(({ call }) => call === "ioctl")?.args[0]).toBe(1);
+	});
+});
