@@ -466,7 +466,7 @@ static bool keep_request(struct pid1 *p, struct frame *frame)
 	size_t size;
 	if (p->work.program != NULL || frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
 		return false;
-	uint8_t *program = frame_program(frame, &size);
+	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
 		return false;
 	if (p->kept != NULL)
