@@ -1,7 +1,9 @@
-/** Bundles `src/` into `dist/`: `cli.js`, `index.js`, the chunks they share or load late, and the licences of what is inside. */
+/** Bundles `src/` into `dist/`: the command line, the library with its chunks, and the licences of what is inside. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { bundleCli } from "./bundle-cli.mjs";
+import { readyFilters } from "./filters.mjs";
 
 /** CommonJS packages inside an ES module still call `require` for Node's own modules. */
 const requireForCommonJs =
@@ -16,9 +18,9 @@ function writeAtomically(path, text) {
 }
 
 /** The licence texts of every npm package that ended up in the bundle. */
-function licences(root, metafile) {
+function licences(root, metafiles) {
 	const packages = new Set();
-	for (const input of Object.keys(metafile.inputs)) {
+	for (const input of metafiles.flatMap(({ inputs }) => Object.keys(inputs))) {
 		const name = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];
 		if (name !== undefined) packages.add(name);
 	}
@@ -38,9 +40,10 @@ function licences(root, metafile) {
  * @param {string} root the checkout
  */
 export async function bundle(root) {
+	const filters = readyFilters(root);
 	const { outputFiles, metafile } = await build({
 		absWorkingDir: root,
-		entryPoints: { cli: "src/cli/start.ts", index: "src/index.ts" },
+		entryPoints: { index: "src/index.ts" },
 		outdir: "dist",
 		chunkNames: "chunks/[name]-[hash]",
 		bundle: true,
@@ -53,11 +56,15 @@ export async function bundle(root) {
 		charset: "utf8",
 		legalComments: "none",
 		metafile: true,
+		plugins: [filters],
 		write: false,
 		logLevel: "warning",
 	});
 	const chunks = join(root, "dist/chunks");
 	mkdirSync(chunks, { recursive: true });
+
+	const cli = await bundleCli(root, [filters]);
+	for (const { path, text } of cli.files) writeAtomically(join(root, "dist", path), text);
 
 	const isEntry = (file) => !file.path.startsWith(chunks);
 	for (const file of outputFiles.toSorted((a, b) => Number(isEntry(a)) - Number(isEntry(b)))) {
@@ -66,6 +73,6 @@ export async function bundle(root) {
 	}
 	writeAtomically(
 		join(root, "dist/THIRD-PARTY-LICENSES.txt"),
-		licences(root, metafile).join(`\n${"-".repeat(80)}\n\n`),
+		licences(root, [metafile, cli.metafile]).join(`\n${"-".repeat(80)}\n\n`),
 	);
 }

@@ -1,7 +1,7 @@
 /** Names of our groups: they tell whose they are, so that a later vmjail can clear away what a killed one left. */
 
-import { randomBytes } from "node:crypto";
 import { type HostFs, nodeFs } from "../host/fs.ts";
+import { randomBytes } from "../host/random.ts";
 
 /** The process that made a group: its start time tells it from a later process with the same id. */
 export interface GroupOwner {

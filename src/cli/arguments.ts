@@ -1,9 +1,9 @@
 /** The command line's flags, from the policy's own table. */
 
-import { isatty } from "node:tty";
 import { Command, Option } from "commander";
 import { POLICY_FLAGS } from "../policy/flag-table.ts";
 import type { FlagValues } from "../policy/flags.ts";
+import { isTerminal } from "./is-terminal.ts";
 
 const GROUPS = {
 	policy: "Policy:",
@@ -53,6 +53,6 @@ export function newCommand(name: string, description: string): Command {
 		.description(description)
 		.exitOverride()
 		.configureOutput({ outputError: () => {} })
-		.configureHelp({ helpWidth: isatty(1) ? Math.min(process.stdout.columns, 110) : 100 })
+		.configureHelp({ helpWidth: isTerminal(1) ? Math.min(process.stdout.columns, 110) : 100 })
 		.showHelpAfterError(false);
 }

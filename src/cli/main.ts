@@ -11,7 +11,7 @@ function asVmjailError(error: unknown): unknown {
 	return new VmjailError("USAGE", message, { remedy: "See `vmjail --help`.", cause: error });
 }
 
-async function main(args: readonly string[]): Promise<number> {
+export async function main(args: readonly string[]): Promise<number> {
 	try {
 		return await dispatch(args);
 	} catch (error) {
@@ -22,4 +22,4 @@ async function main(args: readonly string[]): Promise<number> {
 	}
 }
 
-process.exit(await main(process.argv.slice(2)));
+

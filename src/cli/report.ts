@@ -1,21 +1,21 @@
 /** What vmjail itself says on standard error, and the exit status that goes with it. */
 
 import { writeSync } from "node:fs";
-import { isatty } from "node:tty";
 import { VmjailError } from "../errors.ts";
 import type { Missing } from "../host/types.ts";
 import type { Running } from "../jail/types.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
+import { isTerminal } from "./is-terminal.ts";
 
 export const FAILED = 125;
 const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 
 /** Select Graphic Rendition (ECMA-48) where standard error is a terminal; by isatty(3), as {@link say} tells why. */
-const isColored = isatty(2) && process.env["NO_COLOR"] === undefined;
+const isColored = () => isTerminal(2) && process.env["NO_COLOR"] === undefined;
 const colors = {
-	bold: (text: string) => (isColored ? `\x1b[1m${text}\x1b[22m` : text),
-	dim: (text: string) => (isColored ? `\x1b[2m${text}\x1b[22m` : text),
+	bold: (text: string) => (isColored() ? `\x1b[1m${text}\x1b[22m` : text),
+	dim: (text: string) => (isColored() ? `\x1b[2m${text}\x1b[22m` : text),
 };
 
 /**

@@ -1,16 +1,17 @@
 /** Between the caller's terminal and the jail's: bytes both ways, window size, Ctrl-Z. */
 
-import { isatty, ReadStream } from "node:tty";
+import { ReadStream } from "node:tty";
 import type { Budget } from "../jail/stdio.ts";
 import type { Running, TerminalRequest } from "../jail/types.ts";
 import { signalNumber } from "../outcome/outcome.ts";
+import { isTerminal } from "./is-terminal.ts";
 
 /**
  * A program gets a terminal of its own where both its input and its output are the caller's terminal. Asked without
  * process.stdin and process.stdout, which would make a pipe non-blocking for the program too.
  */
 export function wantsTerminal(): boolean {
-	return isatty(0) && isatty(1);
+	return isTerminal(0) && isTerminal(1);
 }
 
 export class TerminalRelay {
@@ -24,7 +25,7 @@ export class TerminalRelay {
 		const { rows, columns } = process.stdout;
 		this.request = {
 			size: { rows, columns },
-			streams: ["stdin", "stdout", ...(isatty(2) ? (["stderr"] as const) : [])],
+			streams: ["stdin", "stdout", ...(isTerminal(2) ? (["stderr"] as const) : [])],
 			onMaster: (descriptor, budget) => this.#connect(descriptor, budget),
 			onStopped: () => this.#stop(),
 		};

@@ -1,6 +1,5 @@
 /** The native addon (native/addon): descriptors over sockets, and nothing else. */
 
-import { createRequire } from "node:module";
 import { nativePath } from "./package-files.ts";
 
 export interface Addon {
@@ -70,8 +69,15 @@ export type WatchControl = (action: "close" | "ref" | "unref") => void;
 
 /** @throws Error where the addon is not built. */
 export function loadAddon(): Addon {
-	loaded.addon ??= createRequire(import.meta.url)(nativePath("addon.node")) as Addon;
+	loaded.addon ??= load();
 	return loaded.addon;
+}
+
+/** By hand, and not by `require`, which would first look the file up as a module. */
+function load(): Addon {
+	const module: { exports: unknown } = { exports: {} };
+	process.dlopen(module, nativePath("addon.node"));
+	return module.exports as Addon;
 }
 
 const loaded: { addon?: Addon } = {};

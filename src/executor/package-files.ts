@@ -2,12 +2,11 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { VmjailError } from "../errors.ts";
 
 /** The folder with vmjail's package.json: nothing outside it is ever loaded. */
 function packageRoot(): string {
-	for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== "/"; folder = dirname(folder)) {
+	for (let folder = import.meta.dirname; folder !== "/"; folder = dirname(folder)) {
 		if (existsSync(join(folder, "package.json"))) return folder;
 	}
 	throw new VmjailError("EXECUTOR_FAILED", "vmjail's own files are gone", { remedy: "Install it again." });

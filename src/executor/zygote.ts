@@ -1,10 +1,10 @@
 /** The executor process of this vmjail, and the jails it holds. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { closeSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
+import { randomBytes } from "../host/random.ts";
 import { type Addon, loadAddon } from "./addon.ts";
 import { Channel, type Incoming } from "./channel.ts";
 import type { EncodedProgram } from "./encode.ts";

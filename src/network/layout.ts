@@ -3,7 +3,7 @@
  * every jail: each has its own pair of namespaces, and nothing of it is ever seen outside.
  */
 
-import { type Block, type Family, formatIp, parseBlock } from "./ip.ts";
+import { type Block, blockOf, type Family, formatIp } from "./ip.ts";
 
 /** The veth pair: its end in S, its end in G. */
 export const JAIL_LINK = "eth0";
@@ -24,16 +24,19 @@ export const link: Readonly<Record<Family, Link>> = {
 	6: { jail: "fd76:6d6a:6169:6c00::2", gateway: "fd76:6d6a:6169:6c00::1", prefix: 126 },
 };
 
-/** Everything vmjail hands out: links and synthetic addresses. 198.18.0.0/15 is RFC 2544's, fd76:6d6a:6169::/48 is a ULA. */
+/**
+ * Everything vmjail hands out: links and synthetic addresses. 198.18.0.0/15 is RFC 2544's, fd76:6d6a:6169::/48 is a ULA.
+ * As numbers, since every start comes through here and reading text takes long.
+ */
 export const own: Readonly<Record<Family, Block>> = {
-	4: parseBlock("198.18.0.0/15"),
-	6: parseBlock("fd76:6d6a:6169::/48"),
+	4: blockOf({ family: 4, value: 0xc612_0000n }, 15),
+	6: blockOf({ family: 6, value: 0xfd76_6d6a_6169n << 80n }, 48),
 };
 
 /** Where synthetic addresses come from: 17 bits, counted alike in both families. */
 export const synthetic: Readonly<Record<Family, Block>> = {
 	4: own[4],
-	6: parseBlock("fd76:6d6a:6169:6c01::/111"),
+	6: blockOf({ family: 6, value: 0xfd76_6d6a_6169_6c01n << 64n }, 111),
 };
 export const SYNTHETIC_BITS = 17;
 

@@ -2,26 +2,49 @@
 
 import type { Architecture } from "../host/types.ts";
 import type { Policy } from "../policy/types.ts";
-import { defaultProfile, strictProfile, withFloor } from "./seccomp/profiles.ts";
-import type { LinuxSeccomp } from "./types.ts";
+import { nativeOnly, withFloor } from "./seccomp/floor.ts";
+import { defaultProfile, strictProfile, UNKNOWN_CALLS } from "./seccomp/profiles.ts";
+import type { LinuxSeccomp, SeccompRule } from "./types.ts";
 
-type Named = Extract<Policy["security"]["syscalls"], string>;
+export type ProfileName = Extract<Policy["security"]["syscalls"], string>;
 
-/** Putting the floor under a profile takes a millisecond, half of what a jail may take to start; it is always the same. */
+/** The objects that {@link namedProfile} gave out, by their key and the other way round. */
 const made = new Map<string, LinuxSeccomp>();
+const keys = new WeakMap<LinuxSeccomp, string>();
 
 export function seccompOf(policy: Policy, arch: Architecture): LinuxSeccomp {
 	const { syscalls } = policy.security;
-	if (typeof syscalls !== "string") return withFloor(syscalls, arch);
-	const key = `${syscalls} ${arch}`;
+	return typeof syscalls === "string" ? namedProfile(syscalls, arch) : withFloor(syscalls, arch);
+}
+
+/**
+ * A named profile with the floor: always the same object. Its rules are made when somebody looks at them, which takes
+ * milliseconds the first time: a jail gets the filter that was compiled when vmjail was built.
+ */
+export function namedProfile(name: ProfileName, arch: Architecture): LinuxSeccomp {
+	const key = `${name} ${arch}`;
 	const known = made.get(key);
 	if (known !== undefined) return known;
-	const profile = withFloor(named(syscalls, arch), arch);
+	const rules: { all?: readonly SeccompRule[] } = {};
+	const profile: LinuxSeccomp = {
+		...UNKNOWN_CALLS,
+		get syscalls() {
+			rules.all ??= withFloor(named(name, arch), arch).syscalls ?? [];
+			return rules.all;
+		},
+		architectures: nativeOnly(arch),
+	};
 	made.set(key, profile);
+	keys.set(profile, key);
 	return profile;
 }
 
-function named(name: Named, arch: Architecture): LinuxSeccomp {
+/** "<name> <architecture>" of a profile that {@link namedProfile} gave out, and of nothing else. */
+export function keyOfNamed(profile: LinuxSeccomp): string | undefined {
+	return keys.get(profile);
+}
+
+function named(name: ProfileName, arch: Architecture): LinuxSeccomp {
 	switch (name) {
 		case "default":
 			return defaultProfile(arch);

@@ -1,6 +1,6 @@
 /** The mounts of a spec as steps. Targets are found below the jail's own root, never by the host's paths. */
 
-import path from "node:path/posix";
+import { posix as path } from "node:path";
 import { VmjailError } from "../errors.ts";
 import type { PathFact } from "../host/types.ts";
 import type { Mount } from "../oci/types.ts";

@@ -11,18 +11,21 @@ export type SyscallName = keyof typeof X86_64 | keyof typeof AARCH64 | keyof typ
 /** Architectures that a system call can be made as: those vmjail runs on, and the 32-bit one inside x86_64. */
 export type SyscallArch = "x86_64" | "aarch64" | "i386";
 
-const TABLES: Readonly<Record<SyscallArch, ReadonlyMap<string, number>>> = {
-	x86_64: new Map(Object.entries({ ...X86_64, ...NEWER_X86_64, ...NEWER })),
-	i386: new Map(Object.entries({ ...I386, ...NEWER })),
-	aarch64: new Map(Object.entries({ ...AARCH64, ...NEWER })),
+type Numbers = Readonly<Record<string, number>>;
+
+const TABLES: Readonly<Record<SyscallArch, readonly Numbers[]>> = {
+	x86_64: [X86_64, NEWER_X86_64, NEWER],
+	i386: [I386, NEWER],
+	aarch64: [AARCH64, NEWER],
 };
 
 /** Every system call of an architecture: name → number. */
 export function syscallTable(arch: SyscallArch): ReadonlyMap<string, number> {
-	return TABLES[arch];
+	return new Map(TABLES[arch].flatMap((table) => Object.entries(table)));
 }
 
 /** Number of a system call; undefined where the architecture has no call of that name. */
 export function syscallNumber(arch: SyscallArch, name: string): number | undefined {
-	return TABLES[arch].get(name);
+	for (const table of TABLES[arch]) if (Object.hasOwn(table, name)) return table[name];
+	return undefined;
 }

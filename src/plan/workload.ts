@@ -1,6 +1,6 @@
 /** What a workload's process does between its clone and its exec. */
 
-import path from "node:path/posix";
+import { posix as path } from "node:path";
 import { VmjailError } from "../errors.ts";
 import type { HostFacts } from "../host/types.ts";
 import type { Process, Spec } from "../oci/types.ts";

@@ -55,10 +55,15 @@ export function applyFloor(profile: LinuxSeccomp, arch: Architecture): Floored {
 	const made = changes.flatMap(({ rules }) => rules).filter(({ verdict }) => !sameVerdict(verdict, byDefault));
 	const named = (change: Change["change"]) => changes.filter((it) => it.change === change).map(({ name }) => name);
 	return {
-		profile: { ...profile, architectures: [ARCHITECTURE[arch]], syscalls: [...otherRules(profile), ...grouped(made)] },
+		profile: { ...profile, architectures: nativeOnly(arch), syscalls: [...otherRules(profile), ...grouped(made)] },
 		overridden: named("overridden"),
 		narrowed: named("narrowed"),
 	};
+}
+
+/** The value of `architectures` by which only native system calls are let in. */
+export function nativeOnly(arch: Architecture): readonly string[] {
+	return [ARCHITECTURE[arch]];
 }
 
 type RulesByName = ReadonlyMap<string, readonly Rule[]>;

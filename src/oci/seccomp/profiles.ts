@@ -28,6 +28,9 @@ const PERSONALITIES = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
  */
 const PLAIN_IOCTLS = [0x5401, 0x540f, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
 
+/** What the named profiles answer to a call that they do not name. */
+export const UNKNOWN_CALLS = { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: ENOSYS } as const;
+
 const strictNames = GROUPS.flatMap(({ strict }) => strict);
 const defaultOnlyNames = GROUPS.flatMap(({ more }) => more);
 
@@ -65,7 +68,7 @@ export function strictProfile(arch: Architecture): LinuxSeccomp {
 }
 
 function profile(arch: Architecture, syscalls: readonly SeccompRule[]): LinuxSeccomp {
-	return withFloor({ defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: ENOSYS, syscalls }, arch);
+	return withFloor({ ...UNKNOWN_CALLS, syscalls }, arch);
 }
 
 function allow(names: readonly string[], ...args: readonly SeccompArg[]): SeccompRule {

@@ -3,6 +3,7 @@
 import { VmjailError } from "../../errors.ts";
 import type { Architecture } from "../../host/types.ts";
 import { byName, defaultVerdict, type Rule, rulesOf } from "../../oci/seccomp/rules.ts";
+import { keyOfNamed } from "../../oci/seccomp-of.ts";
 import type { LinuxSeccomp } from "../../oci/types.ts";
 import { syscallNumber } from "../syscalls.ts";
 import { assemble } from "./assemble.ts";
@@ -10,6 +11,7 @@ import { AUDIT_ARCH, bytesOf, type Instruction, OFFSET, returnValue } from "./bp
 import { decideCall } from "./conditions.ts";
 import { type Decision, type DecisionMaker, decisionMaker } from "./decision.ts";
 import { filterFlags } from "./flags.ts";
+import { READY } from "./ready.ts";
 import { searchTree } from "./search.ts";
 
 export interface CompiledSeccomp {
@@ -38,6 +40,8 @@ const compiled: Readonly<Record<Architecture, WeakMap<LinuxSeccomp, CompiledSecc
 	aarch64: new WeakMap(),
 };
 
+const ready = new WeakMap<LinuxSeccomp, Pick<CompiledSeccomp, "bytes" | "flags">>();
+
 /**
  * Compiles a profile, with the meaning that libseccomp gives it under runc and crun (docs/seccomp.md has the details
  * and the differences).
@@ -54,6 +58,18 @@ export function compileSeccomp(profile: LinuxSeccomp, arch: Architecture): Compi
 	if (known !== undefined) return known;
 	const fresh = compile(profile, arch);
 	compiled[arch].set(profile, fresh);
+	return fresh;
+}
+
+/** The filter of a named profile where vmjail was built with it: what {@link compileSeccomp} makes of the profile. */
+export function readyFilter(profile: LinuxSeccomp): Pick<CompiledSeccomp, "bytes" | "flags"> | undefined {
+	const key = keyOfNamed(profile);
+	const words = key === undefined ? undefined : READY[key];
+	if (words === undefined) return undefined;
+	const known = ready.get(profile);
+	if (known !== undefined) return known;
+	const fresh = { bytes: new Uint8Array(Uint32Array.from(words()).buffer), flags: 0 };
+	ready.set(profile, fresh);
 	return fresh;
 }
 

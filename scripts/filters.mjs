@@ -1,0 +1,47 @@
+/** The named seccomp profiles, compiled while vmjail is built: a first run would spend more on them than on its jail. */
+import { build } from "esbuild";
+
+const ARCHITECTURES = ["x86_64", "aarch64"];
+const PROFILES = ["default", "strict"];
+
+/** The compiler as it is in the sources. */
+async function compiler(root) {
+	const { outputFiles } = await build({
+		stdin: {
+			contents: `export { namedProfile } from "./src/oci/seccomp-of.ts"; export { compileSeccomp } from "./src/plan/seccomp/compile.ts";`,
+			resolveDir: root,
+			loader: "ts",
+		},
+		bundle: true,
+		format: "esm",
+		platform: "node",
+		target: "node20",
+		write: false,
+		logLevel: "warning",
+	});
+	return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString("base64")}`);
+}
+
+/** In the place of `src/plan/seccomp/ready.ts`, which holds none. */
+async function readyModule(root) {
+	const { namedProfile, compileSeccomp } = await compiler(root);
+	const entries = PROFILES.flatMap((name) =>
+		ARCHITECTURES.map((arch) => {
+			const { bytes } = compileSeccomp(namedProfile(name, arch), arch);
+			const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+			return `${JSON.stringify(`${name} ${arch}`)}: () => [${[...words].join(",")}]`;
+		}),
+	);
+	return `export const READY = { ${entries.join(", ")} };`;
+}
+
+/** An esbuild plugin for one or several builds: the filters are compiled once. */
+export function readyFilters(root) {
+	const contents = readyModule(root);
+	return {
+		name: "ready-filters",
+		setup({ onLoad }) {
+			onLoad({ filter: /\/src\/plan\/seccomp\/ready\.ts$/ }, async () => ({ contents: await contents, loader: "js" }));
+		},
+	};
+}
