@@ -87,7 +87,7 @@ async function look(argv) {
  */
 export async function measureMemory(context) {
 	const program = [`/bin/${PROGRAM}`, String(context.sleepSeconds)];
-	const vmjail = [process.execPath, join(checkout, "dist/cli.js"), "--", ...program];
+	const vmjail = [process.execPath, join(checkout, "dist/cli.cjs"), "--", ...program];
 	const peers = peerCommands(context, context.bundles.sleep, program).filter(({ tool }) => tool !== "unshare");
 	const wrapped = ({ tool, argv }) =>
 		tool === "crun" && context.crunWrapper.length > 0 ? inWrapper(context, argv) : argv;

@@ -61,7 +61,7 @@ function crunWrapper() {
 
 /** The bundle of vmjail's default policy for a command. */
 function exportBundle(folder, command) {
-	const args = [join(checkout, "dist/cli.js"), "oci", "export", folder, "--", ...command];
+	const args = [join(checkout, "dist/cli.cjs"), "oci", "export", folder, "--", ...command];
 	const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", cwd: checkout });
 	if (status !== 0) throw new Error(`vmjail oci export failed: ${stderr}`);
 	return folder;
@@ -69,7 +69,7 @@ function exportBundle(folder, command) {
 
 /** The groups that vmjail's own plan makes here, so that the floor makes as many in the same places. */
 function groupsOfPlan() {
-	const args = [join(checkout, "dist/cli.js"), "plan", "--", "/bin/true"];
+	const args = [join(checkout, "dist/cli.cjs"), "plan", "--", "/bin/true"];
 	const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8", cwd: checkout });
 	return [...stdout.matchAll(/# make the group (.*)\/vmjail-[^/\n]*$/gm)].map(([, parent]) => parent);
 }

@@ -17,7 +17,7 @@ export const NAMES = {
 	library: "vmjail library, warm process, default",
 	minimal: "vmjail library, warm process, policy {}",
 	node: "node -e 0",
-	cli: "node dist/cli.js -- true",
+	cli: "node dist/cli.cjs -- true",
 	launcher: "./vmjail -- true",
 };
 
@@ -63,7 +63,7 @@ function commandContenders(context, timer, crunTimer) {
 		peers: peers.map(({ name, tool, argv }) => spawn(name, argv, tool === "crun" ? crunTimer : timer)),
 		commandLine: [
 			spawn(NAMES.node, [process.execPath, "-e", "0"]),
-			spawn(NAMES.cli, [process.execPath, join(checkout, "dist/cli.js"), "--", ...PROGRAM]),
+			spawn(NAMES.cli, [process.execPath, join(checkout, "dist/cli.cjs"), "--", ...PROGRAM]),
 			spawn(NAMES.launcher, [join(checkout, "vmjail"), "--", ...PROGRAM]),
 		],
 	};

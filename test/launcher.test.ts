@@ -48,7 +48,7 @@ function run(program: string, args: readonly string[], options: { cwd?: string; 
 beforeEach(() => {
 	root = mkdtempSync(join(tmpdir(), "launcher-test-"));
 	copyFileSync(launcher, join(root, "vmjail"));
-	file("dist/cli.js", fakeCli);
+	file("dist/cli.cjs", fakeCli);
 	file("dist/package.json", '{ "type": "module" }');
 	file("build/vmjail-executor", "", 0o755);
 	file("build/addon.node", "");
@@ -74,7 +74,7 @@ describe("vmjail, as a package", () => {
 	});
 
 	it("becomes Node, so that signals arrive", async () => {
-		file("dist/cli.js", 'process.stdout.write("ready"); setInterval(() => {}, 1000);');
+		file("dist/cli.cjs", 'process.stdout.write("ready"); setInterval(() => {}, 1000);');
 		const child = spawn(join(root, "vmjail"), { stdio: ["ignore", "pipe", "inherit"] });
 		await once(child.stdout, "data");
 		child.kill("SIGTERM");

@@ -130,6 +130,30 @@ static bool read_descriptors(napi_env env, napi_value array, int *out, uint32_t 
 	return true;
 }
 
+/* closeOnExec(descriptor): void */
+static napi_value close_on_exec(napi_env env, napi_callback_info info)
+{
+	napi_value argv[1];
+	size_t argc = 1;
+	int32_t fd;
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok)
+		return addon_fail(env, "closeOnExec", EINVAL);
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? NULL : addon_fail(env, "fcntl", errno);
+}
+
+/* finish(socket): void; the peer reads to its end, and is still heard */
+static napi_value finish_sending(napi_env env, napi_callback_info info)
+{
+	napi_value argv[1];
+	size_t argc = 1;
+	int32_t fd;
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok)
+		return addon_fail(env, "finish", EINVAL);
+	return shutdown(fd, SHUT_WR) == 0 ? NULL : addon_fail(env, "shutdown", errno);
+}
+
 /* send(socket, message: Uint8Array, descriptors: number[]): boolean; false where the socket is full */
 static napi_value send_message(napi_env env, napi_callback_info info)
 {
@@ -320,6 +344,8 @@ NAPI_MODULE_INIT()
 		{"pipe", NULL, make_pipe, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"duplicate", NULL, duplicate, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"memfd", NULL, make_memfd, NULL, NULL, NULL, napi_enumerable, NULL},
+		{"closeOnExec", NULL, close_on_exec, NULL, NULL, NULL, napi_enumerable, NULL},
+		{"finish", NULL, finish_sending, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"send", NULL, send_message, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"watch", NULL, watch_socket, NULL, NULL, NULL, napi_enumerable, NULL},
 	};

@@ -2,6 +2,7 @@
 
 import { CommanderError } from "commander";
 import { VmjailError } from "../errors.ts";
+import { receiveExecutor } from "../executor/handed-over.ts";
 import { dispatch } from "./commands.ts";
 import { describe, FAILED, say, statusOf } from "./report.ts";
 
@@ -13,7 +14,7 @@ function asVmjailError(error: unknown): unknown {
 
 export async function main(args: readonly string[]): Promise<number> {
 	try {
-		return await dispatch(args);
+		return await dispatch(receiveExecutor(args));
 	} catch (error) {
 		// Commander's own way of saying that help or the version was shown.
 		if (error instanceof CommanderError && error.exitCode === 0) return 0;

@@ -11,6 +11,10 @@ export interface Addon {
 	duplicate(descriptor: number): number;
 	/** A memfd with these bytes, sealed against every change. */
 	memfd(bytes: Uint8Array): number;
+	/** Keeps a descriptor from the programs that this process starts. */
+	closeOnExec(descriptor: number): void;
+	/** Ends one direction of a socket: the peer reads to its end, and is still heard. */
+	finish(socket: number): void;
 	/** Sends one message with descriptors; false where the socket is full. Throws an Error with `code` otherwise. */
 	send(socket: number, message: Uint8Array, descriptors: readonly number[]): boolean;
 	/**

@@ -26,39 +26,40 @@ export interface JailListener {
  */
 export class Zygote {
 	readonly #addon: Addon;
-	readonly #process: ChildProcess;
+	/** Absent where the launcher started it. */
+	readonly #process: ChildProcess | undefined;
+	readonly #socket: number;
 	readonly #channel: Channel;
 	readonly #jails = new Map<number, JailListener>();
 	readonly #token = randomBytes(TOKEN_SIZE);
 	#sequence = 0;
 	#gone = false;
 	#greet: (hello: Hello | undefined) => void = () => {};
+	#resolveOver: () => void = () => {};
+	/** Resolves when the executor has closed its end of the socket, the last thing it does. */
+	readonly #over = new Promise<void>((resolve) => {
+		this.#resolveOver = resolve;
+	});
 
 	/** What the executor found out about the host when it started; undefined where it did not start. */
 	readonly hello: Promise<Hello | undefined>;
 
-	/** @throws VmjailError EXECUTOR_FAILED where the executor is not built or cannot be started. */
-	constructor() {
+	/**
+	 * @param socket to an executor that runs already and that nobody has spoken to; without it one is started
+	 * @throws VmjailError EXECUTOR_FAILED where the executor is not built or cannot be started.
+	 */
+	constructor(socket?: number) {
 		this.hello = new Promise((resolve) => {
 			this.#greet = resolve;
 		});
 		this.#addon = loadAddon();
-		const [here, there] = this.#addon.socketpair();
-		try {
-			// detached: a session of its own, so that signals of the terminal reach vmjail only, which decides what jails get.
-			this.#process = spawn(nativePath("vmjail-executor"), ["serve", "3"], {
-				stdio: ["ignore", "ignore", "ignore", there],
-				detached: true,
-				env: {},
-				cwd: "/",
-			});
-		} finally {
-			closeSync(there);
-		}
-		this.#process.on("error", () => this.#end());
-		this.#process.unref();
+		const started = socket === undefined ? startExecutor(this.#addon) : undefined;
+		this.#socket = started?.socket ?? (socket as number);
+		this.#process = started?.process;
+		this.#process?.on("error", () => this.#end());
+		this.#process?.unref();
 		const on = { frame: (frame: Incoming) => this.#receive(frame), end: () => this.#end() };
-		this.#channel = new Channel(this.#addon, here, { jail: 0, token: this.#token }, on);
+		this.#channel = new Channel(this.#addon, this.#socket, { jail: 0, token: this.#token }, on);
 	}
 
 	/** Is the executor alive, as far as is known? */
@@ -68,7 +69,7 @@ export class Zygote {
 
 	/** The executor's process id, for tests and doctor. */
 	get pid(): number | undefined {
-		return this.#process.pid;
+		return this.#process?.pid;
 	}
 
 	/**
@@ -110,21 +111,56 @@ export class Zygote {
 		}
 	}
 
-	#end(): void {
+	/** Nothing is expected of the executor any more. */
+	#abandon(): void {
 		if (this.#gone) return;
 		this.#gone = true;
-		this.#channel.close();
 		this.#greet(undefined);
 		for (const jail of this.#jails.values()) jail.ended(undefined);
 		this.#jails.clear();
 	}
 
+	#end(): void {
+		this.#abandon();
+		this.#channel.close();
+		this.#resolveOver();
+	}
+
+	#finish(): void {
+		try {
+			this.#channel.ref();
+			this.#addon.finish(this.#socket);
+		} catch {
+			this.#end(); // it has gone before
+		}
+	}
+
 	/** Ends the executor, and with it every jail; resolves when it is gone. */
 	async close(): Promise<void> {
-		const { exitCode, signalCode } = this.#process;
-		const gone = exitCode === null && signalCode === null ? once(this.#process, "exit") : Promise.resolve();
-		this.#process.ref();
-		this.#end();
-		await gone;
+		const { exitCode = 0, signalCode } = this.#process ?? {};
+		const gone = exitCode === null && signalCode === null ? once(this.#process as ChildProcess, "exit") : undefined;
+		this.#process?.ref();
+		if (!this.#gone) this.#finish();
+		this.#abandon();
+		await Promise.all([this.#over, gone]);
+	}
+}
+
+/** detached: a session of its own, so that signals of the terminal reach vmjail only, which decides what jails get. */
+function startExecutor(addon: Addon): { readonly socket: number; readonly process: ChildProcess } {
+	const [here, there] = addon.socketpair();
+	try {
+		const process = spawn(nativePath("vmjail-executor"), ["serve", "3"], {
+			stdio: ["ignore", "ignore", "ignore", there],
+			detached: true,
+			env: {},
+			cwd: "/",
+		});
+		return { socket: here, process };
+	} catch (error) {
+		closeSync(here);
+		throw error;
+	} finally {
+		closeSync(there);
 	}
 }

@@ -3,12 +3,13 @@
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
 import { removeOwned, sweepStale } from "../cgroup/sweep.ts";
 import { VmjailError } from "../errors.ts";
+import { takeExecutor } from "../executor/handed-over.ts";
 import { Zygote } from "../executor/zygote.ts";
 import { probeHost } from "../host/probe.ts";
 import type { HostFacts } from "../host/types.ts";
 
 export class Session {
-	readonly zygote = new Zygote();
+	readonly zygote = new Zygote(takeExecutor());
 	readonly #host = probeHost();
 	readonly #owner = ownGroupOwner();
 
