@@ -41,7 +41,7 @@ const options = {
 
 /** The script as an expression: a function of what Node gives each of its modules. */
 function wrapped(text) {
-	if (/[^\x00-\x7f]/.test(text)) throw new Error("the bundle holds more than ASCII");
+	if (Buffer.byteLength(text) !== text.length) throw new Error("the bundle holds more than ASCII");
 	return `(function (require, module, __dirname) {${text}\n})\n`;
 }
 

@@ -36,7 +36,6 @@ async function train(main) {
 	try {
 		await main(["--", "/bin/true"]);
 		await main(["-q", "-c", policy, "--ro", "/etc", "--cwd", "/", "--pids", "64", "--", "/bin/sh", "-c", "exit 3"]);
-		
 	} finally {
 		rmSync(policy, { force: true });
 	}

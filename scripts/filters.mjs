@@ -22,12 +22,18 @@ async function compiler(root) {
 	return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString("base64")}`);
 }
 
-/** In the place of `src/plan/seccomp/ready.ts`, which holds none. */
-async function readyModule(root) {
+/**
+ * What comes into the place of `src/plan/seccomp/ready.ts`, which holds no filter.
+ *
+ * @param {string} root the checkout
+ * @returns {Promise<string>} JavaScript
+ */
+export async function readyModule(root) {
 	const { namedProfile, compileSeccomp } = await compiler(root);
 	const entries = PROFILES.flatMap((name) =>
 		ARCHITECTURES.map((arch) => {
-			const { bytes } = compileSeccomp(namedProfile(name, arch), arch);
+			const { bytes, flags } = compileSeccomp(namedProfile(name, arch), arch);
+			if (flags !== 0) throw new Error(`the profile ${name} asks for flags: ready.ts has no place for them`);
 			const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 			return `${JSON.stringify(`${name} ${arch}`)}: () => [${[...words].join(",")}]`;
 		}),
@@ -35,7 +41,12 @@ async function readyModule(root) {
 	return `export const READY = { ${entries.join(", ")} };`;
 }
 
-/** An esbuild plugin for one or several builds: the filters are compiled once. */
+/**
+ * An esbuild plugin, for one or several builds: the filters are compiled once.
+ *
+ * @param {string} root the checkout
+ * @returns {import("esbuild").Plugin}
+ */
 export function readyFilters(root) {
 	const contents = readyModule(root);
 	return {

@@ -110,22 +110,30 @@ static _Noreturn void become_executor(int socket)
 	_exit(FAILED);
 }
 
-/* The command line's end of the socket; -1 where there is none: then it starts an executor itself, and says why not. */
+/* Never a number of a standard stream, which may be closed. */
+static int above_streams(int descriptor)
+{
+	const int moved = fcntl(descriptor, F_DUPFD, EXECUTOR_SOCKET);
+	close(descriptor);
+	return moved;
+}
+
+/* The command line's end of the socket; -1 where there is none: then it starts an executor itself, or says why not. */
 static int start_executor(void)
 {
 	int ends[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
 		return -1;
-	const pid_t pid = fork();
+	const int here = above_streams(ends[0]);
+	const pid_t pid = here < 0 ? -1 : fork();
 	if (pid == 0) {
-		close(ends[0]);
+		close(here);
 		become_executor(ends[1]);
 	}
 	close(ends[1]);
-	if (pid > 0)
-		return ends[0];
-	close(ends[0]);
-	return -1;
+	if (pid < 0 && here >= 0)
+		close(here);
+	return pid < 0 ? -1 : here;
 }
 
 static _Noreturn void become_node(char **arguments, int count)

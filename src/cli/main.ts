@@ -22,5 +22,3 @@ export async function main(args: readonly string[]): Promise<number> {
 		return error instanceof CommanderError ? FAILED : statusOf(error);
 	}
 }
-
-
