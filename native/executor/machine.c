@@ -69,6 +69,8 @@ static bool pseudo_is_sound(const struct step *s, const struct arg *a)
 {
 	if (s->call == PSEUDO_SEND_DESCRIPTOR || s->call == PSEUDO_ALLOW_PROGRAM)
 		return s->arg_count == 1 && a[0].kind == ARG_SLOT;
+	if (s->call == PSEUDO_EXPECT_ACK)
+		return s->arg_count == 1 && a[0].kind == ARG_BLOCK && a[0].length >= ACKNOWLEDGEMENT;
 	return s->call == PSEUDO_EXPECT_EQUAL && s->arg_count == 5 && a[0].kind == ARG_BLOCK && a[1].kind == ARG_NUMBER &&
 	       a[2].kind == ARG_BLOCK && a[3].kind == ARG_NUMBER && a[4].kind == ARG_NUMBER &&
 	       range_fits(a[1].value, a[4].value, a[0].length) && range_fits(a[3].value, a[4].value, a[2].length);
@@ -190,6 +192,8 @@ static long make_call(struct machine *m, const struct step *s)
 	const struct arg *a = m->args + s->first_arg;
 	if (s->call == PSEUDO_EXPECT_EQUAL)
 		return expect_equal(m, a);
+	if (s->call == PSEUDO_EXPECT_ACK)
+		return check_acknowledgement(m->base + a[0].value);
 	if (s->call == PSEUDO_SEND_DESCRIPTOR)
 		return m->send_descriptor(m, m->slots[a[0].value]);
 	if (s->call == PSEUDO_ALLOW_PROGRAM)

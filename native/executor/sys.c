@@ -2,6 +2,8 @@
 
 #include <linux/close_range.h>
 #include <limits.h>
+#include <linux/netlink.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t monotonic_ns(void)
@@ -26,4 +28,18 @@ void close_all_but(const int *keep, int count)
 		from = (unsigned)next + 1;
 	}
 	syscall(SYS_close_range, from, INT_MAX, 0); /* gVisor takes no more */
+}
+
+_Static_assert(sizeof(struct nlmsghdr) + sizeof(int) == ACKNOWLEDGEMENT, "netlink(7)");
+
+int check_acknowledgement(const uint8_t *answer)
+{
+	struct nlmsghdr header;
+	int error;
+	memcpy(&header, answer, sizeof header);
+	memcpy(&error, answer + sizeof header, sizeof error);
+	if (header.nlmsg_type == NLMSG_ERROR && error == 0)
+		return 0;
+	errno = header.nlmsg_type == NLMSG_ERROR && error < 0 ? -error : EPROTO;
+	return -1;
 }

@@ -30,4 +30,10 @@ uint64_t monotonic_ns(void);
 /* Closes every descriptor from 3 on that is not in `keep` (any order, -1 ignored, at most 512). */
 void close_all_but(const int *keep, int count);
 
+/* Bytes of a netlink answer up to and with the error (struct nlmsghdr, int). */
+enum { ACKNOWLEDGEMENT = 20 };
+
+/* 0 where netlink has done what it was asked to, else -1 and its error. */
+int check_acknowledgement(const uint8_t *answer);
+
 #endif

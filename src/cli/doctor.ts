@@ -13,7 +13,6 @@ import { crun, idMapTools, runc, runsc } from "../host/findings/programs.ts";
 import type { Check, Examination, Finding, RunResult } from "../host/findings/types.ts";
 import {
 	apparmorRestriction,
-	ip,
 	maxUserNamespaces,
 	nft,
 	procMount,
@@ -96,7 +95,6 @@ function checks(): readonly Check[] {
 		...cgroupChecks(groups),
 		swapAccounting,
 		nft,
-		ip,
 		idMapTools,
 		runsc,
 		crun,

@@ -53,7 +53,12 @@ export const SIZE = {
 } as const;
 
 export const STEP_RETRY_BUSY = 1;
-export const PSEUDO = { expect_equal: 0x10000, send_descriptor: 0x10001, allow_program: 0x10002 } as const;
+export const PSEUDO = {
+	expect_equal: 0x10000,
+	send_descriptor: 0x10001,
+	allow_program: 0x10002,
+	expect_ack: 0x10003,
+} as const;
 export const ARG_KIND = { number: 0, block: 1, slot: 2, pid: 3 } as const;
 export const PATCH_KIND = { pointer: 0, slot: 1, pid32: 2, pid: 3 } as const;
 export const CPU_USAGE_FORMAT = { none: 0, nanoseconds: 1, "cpu.stat": 2 } as const;

@@ -1,4 +1,4 @@
-/** A jail's way to the network: the gateway's namespaces, what ip and nft set up in them, and the gateway itself. */
+/** A jail's way to the network: the gateway's namespaces, what netlink and nft set up in them, and the gateway itself. */
 
 import { closeSync } from "node:fs";
 import { Socket } from "node:net";
@@ -10,25 +10,22 @@ import type { JailProcess } from "../executor/jail-process.ts";
 import type { Zygote } from "../executor/zygote.ts";
 import type { HostFacts } from "../host/types.ts";
 import type { NetworkEvent } from "../network/events.ts";
-import { gatewayFirewall } from "../network/firewall.ts";
+import { hostFamilies } from "../network/families.ts";
+import { firewallBatches, gatewayFirewall } from "../network/firewall.ts";
 import { Gateway } from "../network/gateway.ts";
 import type { Family } from "../network/ip.ts";
 import { judge } from "../network/judge.ts";
+import { furnishWorkload } from "../network/namespace/furnish.ts";
 import { gatewayPlan, USER_NAMESPACE } from "../network/namespace/gateway-plan.ts";
-import { dialWorkload, type SocketName, socketsWorkload } from "../network/namespace/sockets.ts";
-import { JAIL_NAMESPACE, type Tool, toolWorkload } from "../network/namespace/tools.ts";
+import { dialWorkload, type SocketName } from "../network/namespace/sockets.ts";
+import { toolWorkload } from "../network/namespace/tools.ts";
 import { notifySteps, serveNotifications } from "../network/notifier.ts";
-import { gatewaySettings, gatewaySysctls, jailSettings, jailSysctls } from "../network/routes.ts";
 import { compileRules, needsUdp, type Rules } from "../network/rules.ts";
-import { ipBatches } from "../network/settings.ts";
 import type { Plan, Step, Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { openStreams } from "./stdio.ts";
 
 type Network = Policy["security"]["network"];
-
-/** Nothing here is per jail: each has its own pair of namespaces. */
-const FAMILIES: readonly Family[] = [4, 6];
 
 export interface NetworkOptions {
 	readonly network: Network;
@@ -38,6 +35,8 @@ export interface NetworkOptions {
 	/** gVisor's, which makes the calls of all programs as one process of the host's. */
 	readonly ownKernel: boolean;
 	readonly onEvent: (event: NetworkEvent) => void;
+	/** Default: what the host has. */
+	readonly families?: readonly Family[];
 	/** Every connection, not only refusals and failures. */
 	readonly reportAll: boolean;
 }
@@ -49,6 +48,9 @@ export class JailNetwork {
 	readonly #plan: Plan;
 	readonly #program: EncodedProgram;
 	readonly #holder: JailProcess;
+	readonly #families: readonly Family[];
+	/** Made while the jail is. */
+	readonly #firewall: Promise<void>;
 	#gateway: Gateway | undefined;
 	#namespace: number | undefined;
 	#stopExplaining: (() => void) | undefined;
@@ -62,6 +64,9 @@ export class JailNetwork {
 		this.#plan = gatewayPlan(options.facts);
 		this.#program = encodePlan(this.#plan, options.facts.arch);
 		this.#holder = zygote.launch(this.#program);
+		this.#families = options.families ?? hostFamilies();
+		this.#firewall = this.#setFirewall();
+		this.#firewall.catch(() => undefined); // told by `connect`
 	}
 
 	/** Where the jail's user namespace belongs: below the gateway's, so that nothing in the jail has a right over it. */
@@ -80,34 +85,43 @@ export class JailNetwork {
 		// The jail came to nothing: its own failure will be told by the program that is run in it next.
 		if (namespace === undefined) return;
 		this.#namespace = namespace;
-		const outer = ipBatches(gatewaySettings(FAMILIES), JAIL_NAMESPACE);
-		const inner = ipBatches(jailSettings(this.#rules, FAMILIES), JAIL_NAMESPACE);
-		await this.#tool({ argv: ["ip", "-4", "-batch", "-"], inJail: false, sysctls: [] }, outer[4]);
-		await this.#tool({ argv: ["ip", "-6", "-batch", "-"], inJail: false, sysctls: gatewaySysctls }, outer[6]);
-		const firewall = JSON.stringify(gatewayFirewall(this.#rules, FAMILIES));
-		await this.#tool({ argv: ["nft", "-j", "-f", "-"], inJail: false, sysctls: [] }, firewall);
-		await this.#tool({ argv: ["ip", "-4", "-batch", "-"], inJail: true, sysctls: [] }, inner[4]);
-		await this.#tool({ argv: ["ip", "-6", "-batch", "-"], inJail: true, sysctls: jailSysctls }, inner[6]);
-		await this.#serve();
+		await this.#firewall;
+		await this.#serve(await this.#furnish());
 	}
 
-	async #serve(): Promise<void> {
+	async #setFirewall(): Promise<void> {
+		for (const batch of firewallBatches(gatewayFirewall(this.#rules, this.#families)))
+			await this.#tool(["nft", "-j", "-f", "-"], JSON.stringify(batch));
+	}
+
+	/** Sets up both namespaces; the sockets of G, by name. */
+	async #furnish(): Promise<ReadonlyMap<SocketName, number>> {
+		const { names, workload } = furnishWorkload(this.#rules, this.#families, needsUdp(this.#rules));
+		const received: number[] = [];
+		await this.#run(workload, { stdin: "ignore" }, (descriptor) => received.push(descriptor));
+		return new Map(names.map((name, i) => [name, received[i] ?? -1]));
+	}
+
+	async #serve(sockets: ReadonlyMap<SocketName, number>): Promise<void> {
 		const udp = needsUdp(this.#rules);
 		const addon = loadAddon();
-		const sockets = await this.#openSockets(udp);
 		const { jail, network, onEvent } = this.#options;
 		const at = (name: SocketName) => sockets.get(name) ?? -1;
 		const { listen } = network.policy;
 		this.#gateway = await Gateway.start({
 			jail,
 			rules: this.#rules,
-			families: FAMILIES,
+			families: this.#families,
 			descriptors: {
-				tcp: [at("tcp4"), at("tcp6")],
+				tcp: this.#families.map((family) => at(`tcp${family}`)),
 				dnsUdp: at("dnsUdp"),
 				dnsTcp: at("dnsTcp"),
 				...(udp
-					? { udp: { 4: { receive: at("udp4"), send: at("send4") }, 6: { receive: at("udp6"), send: at("send6") } } }
+					? {
+							udp: Object.fromEntries(
+								this.#families.map((family) => [family, { receive: at(`udp${family}`), send: at(`send${family}`) }]),
+							),
+						}
 					: {}),
 			},
 			datagrams: { receive: addon.receiveDatagrams, send: addon.sendPacket, close: closeSync },
@@ -116,13 +130,6 @@ export class JailNetwork {
 			reportAll: this.#options.reportAll,
 			...(listen.length === 0 ? {} : { publish: { ports: listen, dial: (port: number) => this.#dial(port) } }),
 		});
-	}
-
-	async #openSockets(udp: boolean): Promise<ReadonlyMap<SocketName, number>> {
-		const { names, workload } = socketsWorkload(FAMILIES, udp);
-		const received: number[] = [];
-		await this.#run(workload, { stdin: "ignore" }, (descriptor) => received.push(descriptor));
-		return new Map(names.map((name, i) => [name, received[i] ?? -1]));
 	}
 
 	/** A connection to a port of the jail's loopback, made from inside. */
@@ -134,8 +141,8 @@ export class JailNetwork {
 		return new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
 	}
 
-	async #tool(tool: Tool, input: string): Promise<void> {
-		await this.#run(toolWorkload(tool), { stdin: { content: input }, what: tool.argv[0] ?? "" });
+	async #tool(argv: readonly string[], input: string): Promise<void> {
+		await this.#run(toolWorkload(argv), { stdin: { content: input }, what: argv[0] ?? "" });
 	}
 
 	/** Runs something in the gateway, after whatever runs there now. */
@@ -171,7 +178,7 @@ export class JailNetwork {
 			"HOST_UNSUPPORTED",
 			`network rules: ${what ?? "the gateway"} failed: ${said?.toString().trim() ?? ""}`,
 			{
-				remedy: "Run `vmjail doctor`: it tries nft and ip in a namespace and names the fix.",
+				remedy: "Run `vmjail doctor`: it tries nft in a namespace and names the fix.",
 			},
 		);
 	}
@@ -187,7 +194,7 @@ export class JailNetwork {
 		this.#stopExplaining = serveNotifications(listener, {
 			arch: this.#options.facts.arch,
 			io: { watch: addon.watchNotifications, answer: addon.answerNotification, readMemory: addon.readMemory },
-			allows: judge(this.#rules, FAMILIES),
+			allows: judge(this.#rules, this.#families),
 			namesPrograms: !this.#options.ownKernel,
 			refused: (protocol, address, port, process) => this.#gateway?.reportRefused(protocol, address, port, process),
 		});
@@ -215,7 +222,7 @@ function failed(workload: Workload, plan: Plan, { of, failure }: Failed, what: s
 	const error = getSystemErrorName(-failure.error);
 	if (step?.call === "execve") {
 		return new VmjailError("HOST_UNSUPPORTED", `network rules: ${what ?? "a tool"} cannot be run: ${error}`, {
-			remedy: "Install iproute2 and nftables.",
+			remedy: "Install nftables.",
 		});
 	}
 	return new VmjailError(

@@ -1,4 +1,4 @@
-/** (Rules) → nft's JSON (libnftables-json(5)) for the gateway's namespace G. The input of one `nft -j -f -`. */
+/** (Rules) → nft's JSON (libnftables-json(5)) for the gateway's namespace G, for `nft -j -f -`. */
 
 import type { PortRange } from "../policy/types.ts";
 import type { Family } from "./ip.ts";
@@ -48,6 +48,16 @@ export function gatewayFirewall(rules: Rules, families: readonly Family[]): NftC
 			),
 		],
 	};
+}
+
+/** Of one call: in a user namespace the kernel takes no more than net.core.wmem_max at once (208 KiB), of some 700 bytes for each. */
+const MOST_COMMANDS = 200;
+
+/** The same in as many calls as are needed, in order. */
+export function firewallBatches({ nftables }: NftCommands): readonly NftCommands[] {
+	return Array.from({ length: Math.ceil(nftables.length / MOST_COMMANDS) }, (_, i) => ({
+		nftables: nftables.slice(i * MOST_COMMANDS, (i + 1) * MOST_COMMANDS),
+	}));
 }
 
 /** Connection tracking is there for the DNS redirection alone: the rest needs no state, and a flood of it makes none. */

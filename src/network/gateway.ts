@@ -79,6 +79,7 @@ export class Gateway {
 		let lastId = 0;
 		const context: RelayContext = {
 			rules,
+			families: options.families,
 			names: new JailNames(rules),
 			upstream: new Upstream(options.resolver ?? new dns.Resolver(RESOLVER)),
 			isOwn: options.isOwn ?? ownAddresses(),

@@ -135,6 +135,12 @@ function bringUp(dev: string, side: "jail" | "gateway", families: readonly Famil
 	];
 }
 
+/** First, in both: a host that has IPv6 switched off, and has new namespaces inherit that, still has it between S and G. */
+export function familySysctls(families: readonly Family[]): readonly Sysctl[] {
+	if (!families.includes(6)) return [];
+	return ["all", "default"].map((which) => ({ path: `ipv6/conf/${which}/disable_ipv6`, value: "0" }));
+}
+
 /** In S: answers come from addresses for which S has no ordinary route, which a strict reverse path filter would drop. */
 export const jailSysctls: readonly Sysctl[] = [
 	{ path: "ipv4/conf/all/rp_filter", value: "0" },

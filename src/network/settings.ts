@@ -1,4 +1,4 @@
-/** Links, addresses, routes and routing rules of a network namespace, as data. `ipBatch` gives them to ip-batch(8). */
+/** Links, addresses, routes and routing rules of a network namespace, as data. netlink/route.ts makes messages of them. */
 
 import type { PortRange } from "../policy/types.ts";
 import type { Family } from "./ip.ts";
@@ -45,24 +45,8 @@ export interface Sysctl {
 
 export const MAIN_TABLE = 254;
 
-/**
- * The input of `ip -4 -batch -`, then of `ip -6 -batch -`, to be run in this order: a batch cannot change its family. Links are in the
- * first. `peer`: the other namespace of a veth pair, as ip-link(8) takes it: a process id or the path of an open namespace.
- */
-export function ipBatches(settings: readonly Setting[], peer: string): Readonly<Record<Family, string>> {
-	const of = (family: Family) => settings.filter((setting) => familyOf(setting) === family);
-	const text = (family: Family) =>
-		of(family)
-			.map((setting) => `${line(setting, peer)}\n`)
-			.join("");
-	return { 4: text(4), 6: text(6) };
-}
-
-function familyOf(setting: Setting): Family {
-	return "family" in setting ? setting.family : 4;
-}
-
-function line(setting: Setting, peer: string): string {
+/** As ip-batch(8) would be told. `peer`: the other namespace of a veth pair. */
+export function settingLine(setting: Setting, peer: string): string {
 	switch (setting.kind) {
 		case "veth":
 			return `link add ${setting.dev} mtu ${setting.mtu} type veth peer name ${setting.peer} mtu ${setting.mtu} netns ${peer}`;

@@ -20,7 +20,7 @@ interface Case {
 
 const able: ExecutorProbe = { landlockAbi: 7, seccompActions: [], userNamespace: { ok: true } };
 const denied: ExecutorProbe = { ...able, userNamespace: { ok: false, step: "mount", errno: "EACCES" } };
-const ALL = ["unshare", "mount", "nft", "ip", "runsc", "crun", "newuidmap", "newgidmap"];
+const ALL = ["unshare", "mount", "nft", "runsc", "crun", "newuidmap", "newgidmap"];
 
 function examination(given: Case): Examination {
 	const { files = {}, release = "6.8.0", privileged = false, executor, programs: there = ALL, answers = {} } = given;
@@ -141,7 +141,6 @@ describe("findings", () => {
 			/netlink: Error/,
 		],
 		["no nft", userns.nft, { programs: ["unshare"] }, "no", /not installed/],
-		["an ip that works", userns.ip, {}, "yes", /works/],
 		["Debian 12's runsc", programs.runsc, { answers: { runsc: { stdout: V22 } } }, "no", /too old/],
 		["a later runsc", programs.runsc, { answers: { runsc: { stdout: V24 } } }, "yes", /20240729/],
 		[

@@ -12,6 +12,7 @@ import { labMissing } from "../lab/requirements.ts";
 import { address, host } from "../lab/zone.ts";
 import { Harness, type JailOptions, type JailResult } from "./harness.ts";
 import type { RuleTexts } from "./policy.ts";
+import { Product } from "./product.ts";
 
 /** The talk's policy. */
 const deck: RuleTexts = { listen: [80], tcp: ["1.1.1.1:"], udp: ["*:53"], dns: ["*.npm.org:*", "*.python.org:*"] };
@@ -20,6 +21,7 @@ const curl = "curl -sS --max-time 10";
 
 let lab: Lab;
 let harness: Harness;
+let product: Product;
 
 function denials(events: readonly NetworkEvent[]): readonly NetDenied[] {
 	return events.filter((event) => event.kind === "net.denied");
@@ -43,6 +45,7 @@ describe.skipIf(requireOr(labMissing()))("the network gateway", () => {
 	beforeAll(async () => {
 		lab = await Lab.start();
 		harness = await Harness.build(lab);
+		product = new Product(lab);
 	});
 	afterAll(async () => {
 		await lab?.[Symbol.asyncDispose]();
@@ -136,6 +139,36 @@ describe.skipIf(requireOr(labMissing()))("the network gateway", () => {
 		expect(events).toContainEqual(
 			expect.objectContaining({ kind: "net.connect", protocol: "udp", rule: `udp ${address.udp}:7` }),
 		);
+	});
+
+	it("finds in S what ip(8) would have made there, where the executor has made it by netlink", async () => {
+		const rules: RuleTexts = {
+			tcp: ["*:443", "10.1.0.0/16:5432", "[2001:db8::/32]:8000-8100", "8.0.0.0/5:80", "0.0.0.0/0:81", "[::/0]:82"],
+			udp: ["*:123", "9.9.9.9:", "[fd00::/8]:1-2"],
+			dns: ["npm.org:443", "*.python.org:80", ...Array.from({ length: 60 }, (_, i) => `n${i}.test:${i + 1000}`)],
+		};
+		const show =
+			"for f in -4 -6; do ip $f rule; ip $f route show table all | grep -v 'ff00::\\|fe80::'; ip $f -br addr; done";
+		const byTool = await harness.run(rules, show);
+		const byProduct = await product.run(rules, show);
+		const plain = (text: string) =>
+			text
+				.replaceAll(/@if\d+|fe80::\S+/g, "")
+				.replaceAll(/[ \t]+/g, " ")
+				.trim()
+				.split("\n");
+		expect(plain(byProduct.stdout).length).toBeGreaterThan(150);
+		expect(plain(byProduct.stdout)).toEqual(plain(byTool.stdout));
+	});
+
+	it("takes more rules than the kernel takes at once", async () => {
+		const rules: RuleTexts = { dns: Array.from({ length: 400 }, (_, i) => `n${i}.wild.test:${i + 80}`) };
+		const { stdout, events } = await product.run(
+			rules,
+			`${curl} http://n0.wild.test; ${curl} http://n1.wild.test; echo $?; ip rule | wc -l`,
+		);
+		expect(stdout).toBe("hello from n0.wild.test, 0 bytes\n7\n407\n");
+		expect(denials(events)).toHaveLength(1);
 	});
 
 	describe("names", () => {

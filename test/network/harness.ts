@@ -10,8 +10,9 @@ import { gatewayFirewall } from "../../src/network/firewall.ts";
 import { resolvConf } from "../../src/network/layout.ts";
 import { gatewaySettings, gatewaySysctls, jailSettings, jailSysctls } from "../../src/network/routes.ts";
 import { compileRules } from "../../src/network/rules.ts";
-import { ipBatches, type Setting, type Sysctl } from "../../src/network/settings.ts";
+import type { Setting, Sysctl } from "../../src/network/settings.ts";
 import type { ExecOptions, Finished, Lab } from "../lab/lab.ts";
+import { ipBatches } from "./ip-batch.ts";
 import { policyOf, type RuleTexts } from "./policy.ts";
 
 export interface JailResult extends Finished {

@@ -220,4 +220,20 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 			await jail;
 		});
 	});
+
+	it("goes on with IPv4 alone where the host has no IPv6", async () => {
+		const product = new Product(lab);
+		const rules: RuleTexts = { tcp: ["1.1.1.1:80"], udp: ["*:123"], dns: ["npm.org:*", "v6only.test:80"] };
+		const look = `ip -6 rule | grep -c prohibit; ${curl} -L npm.org; ${curl} 1.1.1.1; ${curl} v6only.test; ${curl} 8.8.8.8 2>&1; getent ahosts npm.org | grep -c : `;
+		// Jails mount a proc of their own, which the kernel permits where one is to be seen in full.
+		const before =
+			"mount -t tmpfs none /mnt && mkdir /mnt/whole && mount -t proc proc /mnt/whole && mount -t tmpfs none /proc/sys/net/ipv6";
+		const { stdout, stderr } = await product.run(rules, look, { before });
+		expect(stdout, stderr).toMatch(
+			/^0\nhello from npm.org, 0 bytes\nhello from 1.1.1.1, 0 bytes\nhello from v6only.test.*\ncurl: \(7\).*\n0\n$/,
+		);
+		const both = await product.run(rules, "ip -6 rule | grep -c prohibit");
+		expect(Number(both.stdout)).toBeGreaterThan(0);
+	});
+
 });

@@ -26,6 +26,8 @@ const PASSED = [
 export interface ProductOptions extends JailOptions {
 	/** Of the command line, beside the policy. */
 	readonly flags?: readonly string[];
+	/** Shell commands for the host, in a mount namespace of their own. */
+	readonly before?: string;
 }
 
 export class Product {
@@ -51,9 +53,10 @@ export class Product {
 		};
 		writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
 		const file = join(folder, "events");
-		const { bytesPerSecond: _, flags = [], ...exec } = options;
+		const { bytesPerSecond: _, flags = [], before, ...exec } = options;
 		const own = ["--quiet", "--events", file, "-c", join(folder, "policy.json"), ...this.#flags, ...flags];
-		const command = [VMJAIL, ...own, "--", "sh", "-c", script];
+		const prepared = before === undefined ? [] : ["unshare", "-m", "sh", "-c", `${before}; exec "$@"`, "sh"];
+		const command = [...prepared, VMJAIL, ...own, "--", "sh", "-c", script];
 		const finished = await this.#lab.hostExec(command, { ...exec, env: { ...this.#lab.env, ...exec.env } });
 		const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
 		return { ...finished, events: lines.filter((line) => line !== "").map((line) => JSON.parse(line) as NetworkEvent) };

@@ -17,11 +17,12 @@ import {
 import { JailNames } from "../../src/network/jail-names.ts";
 import { own, synthetic, syntheticAddress } from "../../src/network/layout.ts";
 import { classOfName, covers, rulesForName } from "../../src/network/name-rules.ts";
+import { batchOf, type Message, NLM_F_ACK } from "../../src/network/netlink/message.ts";
+import { messageOf } from "../../src/network/netlink/route.ts";
 import { includesPort, unionPorts } from "../../src/network/ports.ts";
 import { targetOf } from "../../src/network/relay/target.ts";
 import { destinations, gatewaySettings, jailSettings } from "../../src/network/routes.ts";
 import { compileRules, needsUdp, type Protocol, type Rules } from "../../src/network/rules.ts";
-import { ipBatches } from "../../src/network/settings.ts";
 import { policyOf, type RuleTexts } from "./policy.ts";
 
 const deck: RuleTexts = { listen: [80], tcp: ["1.1.1.1:"], udp: ["*:53"], dns: ["*.npm.org:*", "*.python.org:*"] };
@@ -49,19 +50,48 @@ describe.each([
 		);
 	});
 
-	it("ip-batch", async () => {
-		const text = [gatewaySettings(families), jailSettings(rules, families)].flatMap((settings) => {
-			const batches = ipBatches(settings, "4321");
-			return ["# ip -4 -batch", batches[4], "# ip -6 -batch", batches[6]];
-		});
-		await expect(text.join("\n")).toMatchFileSnapshot(`golden/${name}.batch`);
+	it("netlink", async () => {
+		const text = [gatewaySettings(families), jailSettings(rules, families)].map((settings) =>
+			settings.map((setting) => {
+				const { bytes, shown } = batchOf([messageOf(setting, "peer")]);
+				return `${shown}\n\t${Buffer.from(bytes)
+					.toString("hex")
+					.replace(/(.{8})/g, "$1 ")
+					.trim()}\n`;
+			}),
+		);
+		await expect(text.map((lines) => lines.join("")).join("\n")).toMatchFileSnapshot(`golden/${name}.netlink`);
+	});
+});
+
+describe("a batch of netlink messages", () => {
+	const [first, , , ...rest] = gatewaySettings([4]).map((setting) => messageOf(setting, "peer"));
+	const { bytes, patches } = batchOf([first as Message, ...rest]);
+	const view = new DataView(bytes.buffer);
+
+	it("is numbered, aligned, and answered once", () => {
+		const seen: (readonly [number, number])[] = [];
+		for (let at = 0; at < bytes.length; at += (view.getUint32(at, true) + 3) & ~3)
+			seen.push([view.getUint32(at + 8, true), view.getUint16(at + 6, true) & NLM_F_ACK]);
+		expect(seen).toEqual([
+			[1, 0],
+			[2, 0],
+			[3, 0],
+			[4, NLM_F_ACK],
+		]);
+	});
+
+	it("has the place of the descriptor after the right attribute", () => {
+		expect(patches).toHaveLength(1);
+		const at = patches?.[0]?.at ?? 0;
+		expect([view.getUint16(at - 4, true), view.getUint16(at - 2, true)]).toEqual([8, 28]); // IFLA_NET_NS_FD
 	});
 });
 
 describe("the golden files", () => {
 	it("hold what matters most", () => {
 		expect(golden("deck.nft.json")).toContain('"admin-prohibited"');
-		expect(golden("deck.batch").match(/priority 32765 prohibit/g)).toHaveLength(2);
+		expect(golden("deck.netlink").match(/priority 32765 prohibit/g)).toHaveLength(2);
 	});
 });
 

@@ -131,26 +131,18 @@ export const procMount: Check = async (examination) => {
 	return { name, ok: "no", detail: `refused: ${why}`, fix, needed: true };
 };
 
-/** Does a program work as root of a user namespace with a network of its own? */
-function networkTool(name: string, argv: readonly string[], packageName: string, use: string): Check {
-	return async (examination) => {
-		const path = examination.find(name);
-		const needed = false;
-		const fix = `sudo apt-get install ${packageName}`;
-		if (path === undefined) return { name, ok: "no", detail: `not installed: ${use}`, fix, needed };
-		const tried = await inNamespace(examination, ["--net"], [path, ...argv]);
-		if (tried === undefined) return { name, ok: "partly", detail: `${path}, not tried: there is no unshare`, needed };
-		if (tried.status === 0) return { name, ok: "yes", detail: `${path} works in a namespace`, needed };
-		const detail = `${path} fails in a namespace: ${lastLine(tried.stderr) || "no reason given"}`;
-		return { name, ok: "no", detail, fix: name === "nft" ? "sudo modprobe nf_tables" : fixFor(examination), needed };
-	};
-}
-
-export const nft = networkTool(
-	"nft",
-	["add", "table", "inet", "vmjail_probe"],
-	"nftables",
-	"needed for a network policy",
-);
-
-export const ip = networkTool("ip", ["link", "set", "lo", "up"], "iproute2", "needed for a network policy");
+/** Does nft work as root of a user namespace with a network of its own? */
+export const nft: Check = async (examination) => {
+	const name = "nft";
+	const needed = false;
+	const path = examination.find(name);
+	if (path === undefined) {
+		const detail = "not installed: needed for a network policy";
+		return { name, ok: "no", detail, fix: "sudo apt-get install nftables", needed };
+	}
+	const tried = await inNamespace(examination, ["--net"], [path, "add", "table", "inet", "vmjail_probe"]);
+	if (tried === undefined) return { name, ok: "partly", detail: `${path}, not tried: there is no unshare`, needed };
+	if (tried.status === 0) return { name, ok: "yes", detail: `${path} works in a namespace`, needed };
+	const detail = `${path} fails in a namespace: ${lastLine(tried.stderr) || "no reason given"}`;
+	return { name, ok: "no", detail, fix: "sudo modprobe nf_tables", needed };
+};

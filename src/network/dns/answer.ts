@@ -3,6 +3,7 @@
 import type { Answer } from "dns-packet";
 import { denial } from "../denials.ts";
 import type { Report } from "../events.ts";
+import type { Family } from "../ip.ts";
 import type { JailNames } from "../jail-names.ts";
 import type { Rules } from "../rules.ts";
 import { type AddressType, type Decision, decide, forwardedTypes } from "./decide.ts";
@@ -15,6 +16,8 @@ export interface Answering {
 	readonly names: JailNames;
 	readonly upstream: Upstream;
 	readonly report: Report;
+	/** What the jail can use: without IPv6 there are no AAAA records. */
+	readonly families: readonly Family[];
 }
 
 /** Seconds. A synthetic address never changes; the name behind it may cease to exist. */
@@ -23,7 +26,8 @@ const SYNTHETIC_TTL = 60;
 /** Never rejects. */
 export async function answer(context: Answering, query: Query): Promise<Reply> {
 	const decision = decide(context.rules, query.name, query.type);
-	const reply = await carryOut(context, decision, query);
+	const unusable = "type" in decision && decision.type === "AAAA" && !context.families.includes(6);
+	const reply = unusable ? found([]) : await carryOut(context, decision, query);
 	tell(context.report, decision, query, reply);
 	return reply;
 }

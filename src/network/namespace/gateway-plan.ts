@@ -10,7 +10,7 @@ import type { Plan } from "../../plan/types.ts";
 /** Where the gateway's program saves its user namespace, on the host's side: jails are made below it. */
 export const USER_NAMESPACE = "user namespace";
 
-/** Root inside, so that ip and nft keep their capabilities across exec: the caller itself, or, for root, everybody as is. */
+/** Root inside, so that nft keeps its capabilities across exec: the caller itself, or, for root, everybody as is. */
 function mappings(facts: HostFacts, which: "uids" | "gids"): readonly IdMapping[] {
 	if (!facts.caller.privileged) {
 		return [{ containerID: 0, hostID: which === "uids" ? facts.caller.uid : facts.caller.gid, size: 1 }];
@@ -18,7 +18,7 @@ function mappings(facts: HostFacts, which: "uids" | "gids"): readonly IdMapping[
 	return facts.idMap[which].map(({ from, count }) => ({ containerID: from, hostID: from, size: count }));
 }
 
-/** Its pid 1 runs ip and nft, opens sockets, and is otherwise idle. No program of the jail's ever runs here. */
+/** Its pid 1 runs nft, sets up links and routes, opens sockets, and is otherwise idle. No program of the jail's ever runs here. */
 export function gatewayPlan(facts: HostFacts): Plan {
 	const linux: Linux = {
 		namespaces: [{ type: "user" }],

@@ -138,21 +138,13 @@ function stepsOf(plan: SocketPlan): readonly Step[] {
 	];
 }
 
-/** A workload of the gateway's pid 1 that opens the sockets and sends them, in the order of `names`, then is done. */
-export function socketsWorkload(
+/** Steps of a process in G that open the sockets and send them, in the order of `names`. */
+export function socketSteps(
 	families: readonly Family[],
 	udp: boolean,
-): { readonly names: readonly SocketName[]; readonly workload: Workload } {
+): { readonly names: readonly SocketName[]; readonly steps: readonly Step[] } {
 	const all = plans(families, udp);
-	return {
-		names: all.map(({ name }) => name),
-		workload: {
-			cloneFlags: 0n,
-			before: all.flatMap(stepsOf),
-			parent: [],
-			child: [{ label: "be done", call: "exit_group", args: [0] }],
-		},
-	};
+	return { names: all.map(({ name }) => name), steps: all.flatMap(stepsOf) };
 }
 
 /** A workload that opens a connection to a port of the jail's own loopback, from inside, and sends it. */

@@ -1,6 +1,6 @@
-/** What the gateway's pid 1 runs: ip and nft, in its own network namespace or in the jail's. */
+/** What the gateway's pid 1 runs, and settings below /proc/sys/net, as steps. */
 
-import { AT_FDCWD, CLONE_NEW, O_CLOEXEC, O_WRONLY, SIG_SETMASK } from "../../plan/constants.ts";
+import { AT_FDCWD, O_CLOEXEC, O_WRONLY, SIG_SETMASK } from "../../plan/constants.ts";
 import { cstring, stringArray, struct, text } from "../../plan/steps.ts";
 import type { SlotName, Step, Workload } from "../../plan/types.ts";
 import type { Sysctl } from "../settings.ts";
@@ -8,13 +8,9 @@ import type { Sysctl } from "../settings.ts";
 /** The slot with the jail's open network namespace, given with the workload. */
 export const JAIL: SlotName = "network namespace of the jail";
 
-/** Where the tool finds that descriptor. */
-const JAIL_DESCRIPTOR = 3;
-export const JAIL_NAMESPACE = `/proc/self/fd/${JAIL_DESCRIPTOR}`;
-
 const SEARCH = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 
-function sysctlSteps(sysctls: readonly Sysctl[]): readonly Step[] {
+export function sysctlSteps(sysctls: readonly Sysctl[]): readonly Step[] {
 	return sysctls.flatMap(({ path, value }): readonly Step[] => {
 		const bytes = text(value);
 		return [
@@ -55,33 +51,15 @@ function executeSteps(argv: readonly string[]): readonly Step[] {
 	}));
 }
 
-export interface Tool {
-	/** Program and arguments. Its standard input is the descriptor given as such. */
-	readonly argv: readonly string[];
-	/** Runs in the jail's network namespace, else in the gateway's. */
-	readonly inJail: boolean;
-	/** Written first, in the same network namespace. */
-	readonly sysctls: readonly Sysctl[];
-}
-
-/** The workload takes the jail's network namespace as its fourth descriptor. */
-export function toolWorkload({ argv, inJail, sysctls }: Tool): Workload {
-	const enter: Step = {
-		label: "enter the jail's network namespace",
-		call: "setns",
-		args: [{ slot: JAIL }, CLONE_NEW.network],
-	};
+/** A program that reads its standard input, in the gateway's network namespace. */
+export function toolWorkload(argv: readonly string[]): Workload {
 	return {
 		cloneFlags: 0n,
 		before: [],
 		parent: [],
-		descriptors: [JAIL],
 		child: [
-			...(inJail ? [enter] : []),
-			...sysctlSteps(sysctls),
 			...streams(),
-			{ label: "keep the jail's network namespace", call: "dup3", args: [{ slot: JAIL }, JAIL_DESCRIPTOR, 0] },
-			{ label: "close every other descriptor", call: "close_range", args: [JAIL_DESCRIPTOR + 1, 0xffff_ffff, 0] },
+			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			...executeSteps(argv),
 		],

@@ -7,7 +7,7 @@ import { getSystemErrorName } from "node:util";
 import { denial, type Refusal } from "../denials.ts";
 import type { Upstream } from "../dns/upstream.ts";
 import type { Report } from "../events.ts";
-import { formatEndpoint, formatIp, type Ip } from "../ip.ts";
+import { type Family, formatEndpoint, formatIp, type Ip } from "../ip.ts";
 import type { JailNames } from "../jail-names.ts";
 import type { Rules } from "../rules.ts";
 import { checkAddresses, interleave } from "./addresses.ts";
@@ -21,6 +21,7 @@ export interface RelayContext {
 	readonly rules: Rules;
 	readonly names: JailNames;
 	readonly upstream: Upstream;
+	readonly families: readonly Family[];
 	readonly isOwn: (ip: Ip) => boolean;
 	readonly report: Report;
 	/** Numbers connections in events; shared with the other parts of the gateway. */

@@ -56,6 +56,7 @@ const open: RuleTexts = { ...texts, udp: ["*:53"] };
 function context(
 	rulesOf: RuleTexts,
 	resolver: ResolverLike = fakeResolver(),
+	families: Answering["families"] = [4, 6],
 ): Answering & { readonly events: NetworkEvent[] } {
 	const rules = compileRules(policyOf(rulesOf));
 	const events: NetworkEvent[] = [];
@@ -64,6 +65,7 @@ function context(
 		names: new JailNames(rules),
 		upstream: new Upstream(resolver),
 		report: reporter("j", (event) => events.push(event)),
+		families,
 		events,
 	};
 }
@@ -87,6 +89,13 @@ function data({ answers = [] }: Packet): readonly unknown[] {
 }
 
 describe("queries", () => {
+	it("has no AAAA records for a jail without IPv6", async () => {
+		const only4 = context({ dns: ["npm.org:443"] }, fakeResolver(), [4]);
+		expect((await ask(only4, "npm.org", "AAAA")).answers).toEqual([]);
+		expect((await ask(only4, "npm.org", "A")).answers).toHaveLength(1);
+		expect((await ask(context({ dns: ["npm.org:443"] }), "npm.org", "AAAA")).answers).toHaveLength(1);
+	});
+
 	it("are read as dns-packet writes them", () => {
 		const label = fc.stringMatching(/^[a-zA-Z0-9_-]{1,20}$/);
 		fc.assert(

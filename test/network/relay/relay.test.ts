@@ -131,6 +131,7 @@ async function setUp(
 	const found = (list: readonly string[]) => Promise.resolve(list.map((each) => ({ address: each, ttl: 9 })));
 	const context = {
 		rules,
+		families: [4, 6] as const,
 		names,
 		upstream: new Upstream({
 			resolve4: (name) => found(real[name] ?? ["9.1.1.1"]),

@@ -143,6 +143,7 @@ describe("the UDP relay", () => {
 		const relay = new UdpRelay(
 			{
 				rules,
+				families: [4, 6],
 				names,
 				upstream: new Upstream({
 					resolve4: () => found(["127.0.0.1"]),
