@@ -235,5 +235,4 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 		const both = await product.run(rules, "ip -6 rule | grep -c prohibit");
 		expect(Number(both.stdout)).toBeGreaterThan(0);
 	});
-
 });
