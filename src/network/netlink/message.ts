@@ -3,7 +3,7 @@
 import { block } from "../../plan/steps.ts";
 import type { Bytes, Patch, SlotName } from "../../plan/types.ts";
 
-export const NLM_F_REQUEST = 1;
+const NLM_F_REQUEST = 1;
 export const NLM_F_ACK = 4;
 const HEADER = 16;
 
