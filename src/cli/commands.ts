@@ -22,6 +22,7 @@ function needsProgram(program: readonly string[]): readonly string[] {
 	});
 }
 
+const RUNSC_HELP = "gVisor's runsc (default: VMJAIL_RUNSC, else in PATH)";
 const run: Action = async (args) => {
 	const command = withPolicyFlags(
 		newCommand("vmjail", "Runs a program that nobody trusts, under one policy.")
@@ -29,7 +30,7 @@ const run: Action = async (args) => {
 			.version(VERSION)
 			.option("--result <file>", "write the outcome to a file, as JSON")
 			.option("--events <file>", "append what the network gateway sees and refuses to a file, as JSON lines")
-			.option("--runsc <path>", "gVisor's runsc (default: VMJAIL_RUNSC, else in PATH)")
+			.option("--runsc <path>", RUNSC_HELP)
 			.option("--debug-log <dir>", "write what gVisor has to say below a folder")
 			.option("-q, --quiet", "say nothing but errors"),
 	).addHelpText("after", helpAfter);
@@ -128,10 +129,17 @@ const explain: Action = async (args) => {
 };
 
 const doctor: Action = async (args) => {
-	const command = newCommand("vmjail doctor", COMMANDS.doctor).option("--json", "print JSON");
+	const command = newCommand("vmjail doctor", COMMANDS.doctor)
+		.option("--json", "print JSON")
+		.option("--runsc <path>", RUNSC_HELP);
 	command.parse([...args], { from: "user" });
+	const { json = false, runsc } = command.opts<{ json?: boolean; runsc?: string }>();
 	const { runDoctor } = await import("./doctor.ts");
-	return runDoctor({ json: command.opts<{ json?: boolean }>().json === true, stdout: process.stdout });
+	try {
+		return await runDoctor({ json, stdout: process.stdout, ...(runsc === undefined ? {} : { runsc }) });
+	} finally {
+		await closeHost();
+	}
 };
 
 const oci: Action = async (args) => {

@@ -9,7 +9,7 @@ import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
 import { nativePath } from "../executor/package-files.ts";
 import { type ExecutorProbe, parseExecutorProbe } from "../host/executor-probe.ts";
 import { executorBuilt, kernelVersion, landlock, memfd, overlay, seccomp, yama } from "../host/findings/kernel.ts";
-import { crun, idMapTools, runc, runsc } from "../host/findings/programs.ts";
+import { crun, idMapTools, runc } from "../host/findings/programs.ts";
 import type { Check, Examination, Finding, RunResult } from "../host/findings/types.ts";
 import {
 	apparmorRestriction,
@@ -21,6 +21,7 @@ import {
 } from "../host/findings/user-namespaces.ts";
 import { attempt, errnoOf, type HostFs, nodeFs } from "../host/fs.ts";
 import { probeHost } from "../host/probe.ts";
+import { gvisorFinding } from "./doctor-gvisor.ts";
 
 /** Nothing that is tried here takes a tenth of this. */
 const PATIENCE_MS = 10_000;
@@ -38,6 +39,8 @@ const SYSTEM_FOLDERS: readonly string[] = [
 export interface ProbeAllOptions {
 	/** Absolute path of the executor. Absent: where the build puts it. */
 	readonly executorPath?: string;
+	/** Path or name of runsc. Default: VMJAIL_RUNSC, else "runsc" in PATH. */
+	readonly runsc?: string;
 }
 
 export interface DoctorOptions extends ProbeAllOptions {
@@ -77,7 +80,7 @@ function makeAndRemove(path: string): string | undefined {
 	}
 }
 
-function checks(): readonly Check[] {
+function checks(options: ProbeAllOptions): readonly Check[] {
 	const groups = { makeAndRemove, id: newGroupId(ownGroupOwner()) };
 	return [
 		kernelVersion,
@@ -96,7 +99,10 @@ function checks(): readonly Check[] {
 		swapAccounting,
 		nft,
 		idMapTools,
-		runsc,
+		({ executor }) =>
+			gvisorFinding(
+				executor === undefined ? undefined : { ...(options.runsc === undefined ? {} : { runsc: options.runsc }) },
+			),
 		crun,
 		runc,
 	];
@@ -118,7 +124,7 @@ export async function probeAll(options: ProbeAllOptions = {}): Promise<readonly 
 		...(executorPath === undefined ? {} : { executorPath }),
 		...(executor === undefined ? {} : { executor }),
 	};
-	return await Promise.all(checks().map((check) => check(examination)));
+	return await Promise.all(checks(options).map((check) => check(examination)));
 }
 
 /** runlc starts jails where nothing that it needs is missing. */

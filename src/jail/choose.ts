@@ -18,6 +18,8 @@ export interface RuntimeOptions {
 	readonly runsc?: string;
 	/** Folder that everything that gVisor has to say is written to. */
 	readonly debugLog?: string;
+	/** How long gVisor may take to start a program, in ms, before it is given up. Default: 20,000. */
+	readonly startTimeoutMs?: number;
 }
 
 export interface Chosen {
@@ -49,10 +51,10 @@ function probeOciCli(runtime: "runc" | "crun"): Probe {
 export function probeGvisor(
 	accel: Policy["system"]["accel"],
 	facts: HostFacts,
-	{ runsc }: RuntimeOptions,
+	{ runsc, startTimeoutMs }: RuntimeOptions = {},
 ): Promise<RunscProbe> {
 	const options = { env: process.env, accel, caller: facts.caller, ...(runsc === undefined ? {} : { runsc }) };
-	return probeRunsc({ ...options, tryOut: (driver, spec) => tryOut(driver, spec, facts) });
+	return probeRunsc({ ...options, tryOut: (driver, spec) => tryOut(driver, spec, facts, startTimeoutMs) });
 }
 
 /** What a runtime does not enforce for this policy is a reason to take the next, where the policy names one. */
@@ -95,7 +97,8 @@ function driverOf(
 	if (name === "runsc") {
 		if (gvisor?.works !== true) throw new TypeError("chosen without a probe");
 		const { accel } = policy.system;
-		return runscDriver({ runsc: gvisor.runsc, accel, caller, ...(debugLog === undefined ? {} : { debugLog }) });
+		const { runsc, forget } = gvisor;
+		return runscDriver({ runsc, accel, caller, onFailure: forget, ...(debugLog === undefined ? {} : { debugLog }) });
 	}
 	const path = find(name);
 	if (path === undefined) throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: ${name} is not installed`);

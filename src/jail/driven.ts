@@ -32,12 +32,23 @@ import {
 } from "./prepare.ts";
 import type { Passable } from "./stdio.ts";
 
+/** A slow machine needs two seconds. */
+export const START_TIMEOUT_MS = 20_000;
+
+export function lateError(runtime: string, timeoutMs: number): VmjailError {
+	return new VmjailError("LAUNCH_FAILED", `${runtime} did not start the program within ${timeoutMs / 1000} s`, {
+		remedy: "Run again with --debug-log DIR to see how far it came.",
+	});
+}
+
 /** What a run does differently where a runtime stands between the jail's pid 1 and the program. */
 export class Driven {
 	readonly runtime: Driver["name"];
 	readonly #run: DrivenRun;
 	readonly #uid: number;
 	readonly #inner: InnerRun | undefined;
+	#timer: NodeJS.Timeout | undefined;
+	#late: VmjailError | undefined;
 
 	constructor(runtime: Driver["name"], run: DrivenRun, uid: number, inner?: InnerRun) {
 		this.runtime = runtime;
@@ -73,6 +84,16 @@ export class Driven {
 	 */
 	readonly passable: Passable = () => false;
 
+	/** Ends a start that does not come to its end: `giveUp` is to kill the runtime. */
+	watchStart(giveUp: () => void, timeoutMs = START_TIMEOUT_MS): void {
+		const look = () => {
+			if (this.#run.hasStarted()) return;
+			this.#late = lateError(this.runtime, timeoutMs);
+			giveUp();
+		};
+		this.#timer = setTimeout(look, timeoutMs).unref();
+	}
+
 	/** False: the signal is to be sent to the runtime's own process. */
 	signal(number: number): boolean {
 		if (this.#inner === undefined) return this.#run.signal(number);
@@ -87,7 +108,9 @@ export class Driven {
 	 * @throws VmjailError where the program never ran
 	 */
 	end(raw: RawEnd, usage: GroupUsage): RawEnd {
+		clearTimeout(this.#timer);
 		const exit = this.#run.end(raw.status);
+		if (this.#late !== undefined) throw this.#late;
 		if (this.#inner?.replied === true) return raw;
 		const isLimited = raw.cause !== "none" || usage.oomKills > 0 || usage.pidsRefused > 0;
 		if (exit instanceof VmjailError) {
@@ -100,6 +123,7 @@ export class Driven {
 	}
 
 	remove(): Promise<void> {
+		clearTimeout(this.#timer);
 		return this.#run.remove();
 	}
 }

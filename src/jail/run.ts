@@ -98,6 +98,7 @@ class Run implements Running {
 				onDenied: (denial) => this.#denyProgram(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
 			});
+			this.#prepared.driven?.watchStart(() => this.cancel(), options.startTimeoutMs);
 			return { replied, streams };
 		} finally {
 			streams.close();

@@ -47,7 +47,10 @@ export function chooseRuntime(
 	const why = reasons.map((reason) => `${reason.name}: ${reason.why}`).join("; ");
 	if (chosen === undefined || wanted === undefined) {
 		const remedy = reasons.find((reason) => reason.remedy !== undefined)?.remedy;
-		throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: no runtime of the policy works here: ${why}`, {
+		const [reason] = reasons;
+		const message =
+			order.length === 1 && reason !== undefined ? reason.why : `no runtime of the policy works here: ${why}`;
+		throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: ${message}`, {
 			remedy: remedy ?? 'Set system.rollback to "runlc".',
 		});
 	}

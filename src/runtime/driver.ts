@@ -29,6 +29,9 @@ export interface DrivenRun {
 	 */
 	end(status: number | undefined): RawExit | VmjailError;
 
+	/** Has the program been started? False for a runtime that is still getting ready, or hangs. */
+	hasStarted(): boolean;
+
 	/**
 	 * Sends a signal to the program.
 	 *

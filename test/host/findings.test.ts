@@ -59,8 +59,6 @@ const sysctl = (name: string, value: string): Readonly<Record<string, Entry>> =>
 
 const ACTIONS = "kernel.seccomp.actions_avail";
 const RESTRICT = "kernel.apparmor_restrict_unprivileged_userns";
-const V22 = "runsc version 0.0~20221219.0\nspec: 1.0.2\n";
-const V24 = "runsc version release-20240729.0\n";
 const failing: Partial<RunResult> = { status: 1, stderr: "unshare: unshare failed: Operation not permitted\n" };
 
 describe("findings", () => {
@@ -141,23 +139,6 @@ describe("findings", () => {
 			/netlink: Error/,
 		],
 		["no nft", userns.nft, { programs: ["unshare"] }, "no", /not installed/],
-		["Debian 12's runsc", programs.runsc, { answers: { runsc: { stdout: V22 } } }, "no", /too old/],
-		["a later runsc", programs.runsc, { answers: { runsc: { stdout: V24 } } }, "yes", /20240729/],
-		[
-			"a runsc built by hand",
-			programs.runsc,
-			{ answers: { runsc: { stdout: "runsc version VERSION_MISSING" } } },
-			"partly",
-			/date/,
-		],
-		[
-			"a runsc that fails",
-			programs.runsc,
-			{ answers: { runsc: { status: 2, stderr: "boom\nx" } } },
-			"no",
-			/fails: boom/,
-		],
-		["no runsc", programs.runsc, { programs: [] }, "no", /not installed/],
 		["crun", programs.crun, { answers: { crun: { stdout: "crun version 1.8\ncommit x" } } }, "yes", /version 1\.8$/],
 		["no runc", programs.runc, {}, "no", /not installed/],
 		["no newuidmap", programs.idMapTools, { programs: [] }, "no", /not installed/],
@@ -199,13 +180,5 @@ describe("findings", () => {
 			answers: { "-t proc": { status: 32, stderr: "mount: denied" } },
 		});
 		expect(found).toMatchObject({ ok: "no", detail: "refused: mounted over: /proc/kcore", needed: true });
-	});
-
-	it.each([
-		["runsc version release-20240729.0", 20240729],
-		["runsc version 0.0~20221219.0-1", 20221219],
-		["runsc version google-123456789012", undefined],
-	])("read the date in %s", (version, date) => {
-		expect(programs.runscDate(version)).toBe(date);
 	});
 });

@@ -4,34 +4,7 @@ import { attempt, type HostFs } from "../fs.ts";
 import { probePaths } from "../paths.ts";
 import type { Check } from "./types.ts";
 
-/** The first release that is supported (see docs/doctor.md); Debian 12 has 0.0~20221219. */
-const OLDEST_RUNSC = 20240101;
-
 const firstLine = (text: string): string => text.trim().split("\n")[0] ?? "";
-
-/** gVisor's releases are dates: "runsc version release-20240729.0", Debian's "runsc version 0.0~20221219.0". */
-export function runscDate(version: string): number | undefined {
-	const date = /(?<!\d)(20\d{6})(?!\d)/.exec(version)?.[1];
-	return date === undefined ? undefined : Number(date);
-}
-
-export const runsc: Check = async ({ find, run }) => {
-	const name = "runsc (gVisor)";
-	const needed = false;
-	const fix = "Install a current runsc: https://gvisor.dev/docs/user_guide/install/";
-	const path = find("runsc");
-	if (path === undefined) return { name, ok: "no", detail: "not installed", fix, needed };
-	const { status, stdout, stderr } = await run(path, ["--version"]);
-	const version = firstLine(stdout);
-	if (status !== 0) return { name, ok: "no", detail: `${path} --version fails: ${firstLine(stderr)}`, fix, needed };
-	const date = runscDate(version);
-	if (date === undefined) {
-		return { name, ok: "partly", detail: `${path}, of an unknown date: ${version}`, fix, needed };
-	}
-	if (date >= OLDEST_RUNSC) return { name, ok: "yes", detail: `${path}, ${version}`, needed };
-	const detail = `${version} is too old: its statx fails on "/", and it has no systrap platform`;
-	return { name, ok: "no", detail, fix, needed };
-};
 
 function ociRuntime(name: string): Check {
 	return async ({ find, run }) => {

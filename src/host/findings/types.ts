@@ -14,6 +14,19 @@ export interface Finding {
 	readonly fix?: string;
 	/** Can runlc start no jail without it? */
 	readonly needed: boolean;
+	/** Of a runtime that was tried out. */
+	readonly runtime?: RuntimeFound;
+}
+
+export interface RuntimeFound {
+	/** Absolute path of the binary. */
+	readonly path: string;
+	/** As it says itself. */
+	readonly version: string;
+	/** Values of system.accel that it has. */
+	readonly platforms: readonly string[];
+	/** It ran a program earlier since the machine started, and was not asked again. */
+	readonly remembered: boolean;
 }
 
 export interface RunResult {

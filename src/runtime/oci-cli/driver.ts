@@ -124,6 +124,11 @@ class OciCliRun implements DrivenRun {
 		return errors.length > 0 ? failureOf(this.#input.runtime, errors) : exitOfStatus(exit.exitCode);
 	}
 
+	/** They do little before; what they start takes over their process. */
+	hasStarted(): boolean {
+		return true;
+	}
+
 	/** Both pass on what they get. */
 	signal(): boolean {
 		return false;

@@ -2,7 +2,7 @@
 
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { VmjailError } from "../../errors.ts";
+import { VmjailError } from "../../errors.ts";
 import { parseMountinfo } from "../../host/mountinfo.ts";
 import { specToJson } from "../../oci/json.ts";
 import type { Spec } from "../../oci/types.ts";
@@ -24,7 +24,7 @@ import { requirePlatform } from "./abilities.ts";
 import { type AdaptInput, adapt, forStage, networkOf, userFor } from "./adapt.ts";
 import { runArgv } from "./argv.ts";
 import { controlSocket, sendSignal } from "./control.ts";
-import { exitOf, failureOf, parseLog } from "./exit.ts";
+import { exitOf, failureOf, hasStarted, type LogLine, parseLog } from "./exit.ts";
 import type { Runsc } from "./find.ts";
 import { INNER_SOCKET, innerFilters } from "./inner.ts";
 
@@ -34,6 +34,8 @@ export interface RunscOptions {
 	readonly caller: AdaptInput["caller"];
 	/** Folder for everything that gVisor has to say; kept. Default: nothing is written. */
 	readonly debugLog?: string;
+	/** Called when a run comes to nothing: what was believed of this runsc may no longer be true. */
+	readonly onFailure?: () => void;
 	/** Parent of the private folders. Default: the folder for temporary files. */
 	readonly runDir?: string;
 }
@@ -75,11 +77,12 @@ function prepare(
 			...(inner ? { passDescriptors: [{ host: CONTROL, inside: INNER_SOCKET }], execDescriptor: EXECUTOR } : {}),
 		});
 		const ids = runsc.abilities.ownUid ? { uid: caller.uid, gid: caller.gid } : { uid: 0, gid: 0 };
-		return new RunscRun(dir, debugLog, {
+		const job = {
 			...{ argv, stage },
 			...(inner ? { passes: INNER_DESCRIPTORS } : {}),
 			...(caller.privileged ? {} : { asIds: ids }),
-		});
+		};
+		return new RunscRun(dir, options, job, debugLog);
 	} catch (cause) {
 		dir.remove();
 		throw cause;
@@ -120,19 +123,32 @@ class RunscRun implements DrivenRun {
 	readonly job: DrivenRun["job"];
 	readonly #dir: RunDir;
 	readonly #debugLog: string | undefined;
+	readonly #onFailure: (() => void) | undefined;
 	#over = false;
 
-	constructor(dir: RunDir, debugLog: string | undefined, job: DrivenRun["job"]) {
+	constructor(dir: RunDir, { onFailure }: RunscOptions, job: DrivenRun["job"], debugLog: string | undefined) {
 		this.#dir = dir;
 		this.#debugLog = debugLog;
+		this.#onFailure = onFailure;
 		this.job = job;
 	}
 
 	end(status: number | undefined): RawExit | VmjailError {
 		this.#over = true;
-		const log = this.#logs().flatMap((path) => parseLog(read(path)));
+		const log = this.#log();
 		const exit = status === undefined ? undefined : exitOfWait(status);
-		return exitOf(log) ?? (exit?.kind === "signaled" ? exit : failureOf(log, this.#debugLog));
+		const end = exitOf(log) ?? (exit?.kind === "signaled" ? exit : failureOf(log, this.#debugLog));
+		const isFailure = end instanceof VmjailError ? end.code === "LAUNCH_FAILED" : !hasStarted(log);
+		if (isFailure) this.#onFailure?.();
+		return end;
+	}
+
+	hasStarted(): boolean {
+		return hasStarted(this.#log());
+	}
+
+	#log(): readonly LogLine[] {
+		return this.#logs().flatMap((path) => parseLog(read(path)));
 	}
 
 	#logs(): readonly string[] {

@@ -3,7 +3,7 @@
 import { VmjailError } from "../../errors.ts";
 import { exitOfWait, type RawExit } from "../driver.ts";
 
-interface LogLine {
+export interface LogLine {
 	readonly msg: string;
 	readonly level: string;
 }
@@ -35,6 +35,11 @@ export function exitOf(log: readonly LogLine[]): RawExit | undefined {
 	const digits = last === undefined ? undefined : /Exiting with status: (\d+)$/.exec(last.msg)?.[1];
 	if (digits === undefined) return undefined;
 	return exitOfWait(Number(digits));
+}
+
+/** `runsc run` waits for the program, or has done so. */
+export function hasStarted(log: readonly LogLine[]): boolean {
+	return log.some(({ msg }) => msg.includes("Waiting for container ")) || exitOf(log) !== undefined;
 }
 
 /** What the debug log puts before a message: "util.go:64] FATAL ERROR: ". */

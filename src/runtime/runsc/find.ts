@@ -38,7 +38,7 @@ export function runscPath({ runsc, env }: FindOptions): string {
 	const found = candidates.find(isExecutable);
 	if (found !== undefined) return found;
 	const where = name.includes("/") ? "is not an executable file" : "is not in PATH";
-	throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: ${name} ${where}`, {
+	throw new VmjailError("HOST_UNSUPPORTED", `${name} ${where}`, {
 		remedy:
 			'Install gVisor (sh scripts/get-runsc.sh), name it with --runsc or VMJAIL_RUNSC, or set system.rollback to "runlc".',
 	});
@@ -67,7 +67,7 @@ async function say(path: string, args: readonly string[]): Promise<string> {
 	} catch (cause) {
 		const { code, stdout = "", stderr = "" } = cause as { code?: unknown; stdout?: string; stderr?: string };
 		if (typeof code === "number") return stdout + stderr;
-		throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: ${path} does not run here`, {
+		throw new VmjailError("HOST_UNSUPPORTED", `${path} does not run here`, {
 			remedy: "Install a runsc for this machine's architecture (sh scripts/get-runsc.sh).",
 			cause,
 		});

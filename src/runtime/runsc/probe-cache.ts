@@ -1,7 +1,7 @@
 /** A runsc that was seen to work, remembered until the next boot. */
 
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { attempt } from "../../host/fs.ts";
 import type { Accel } from "../../policy/types.ts";
@@ -50,6 +50,12 @@ export function recall(key: ProbeKey): Runsc | undefined {
 		};
 		return { path: key.path, abilities: { ...rest, flags: new Set(flags) } };
 	});
+}
+
+/** The next run asks again. */
+export function forget(key: ProbeKey): void {
+	const at = place(key);
+	if (at !== undefined) attempt(() => rmSync(at.file, { force: true }));
 }
 
 /** A cache that cannot be written is no error. */

@@ -7,7 +7,7 @@ import type { Probe } from "../choose.ts";
 import type { Driver, RawExit } from "../driver.ts";
 import { type RunscOptions, runscDriver } from "./driver.ts";
 import { type FindOptions, findRunsc, type Runsc, runscPath } from "./find.ts";
-import { recall, remember } from "./probe-cache.ts";
+import { forget, recall, remember } from "./probe-cache.ts";
 
 export interface RunscProbeOptions extends FindOptions, Pick<RunscOptions, "accel" | "caller"> {
 	/** Carries out a run, without input and output; rejects where the program never ran. A slow machine needs two seconds. */
@@ -15,8 +15,14 @@ export interface RunscProbeOptions extends FindOptions, Pick<RunscOptions, "acce
 }
 
 export type RunscProbe =
-	| (Extract<Probe, { works: true }> & { readonly runsc: Runsc })
-	| Extract<Probe, { works: false }>;
+	| (Extract<Probe, { works: true }> & {
+			readonly runsc: Runsc;
+			/** Seen to work earlier in this boot, not now. */
+			readonly remembered: boolean;
+			/** Has the next probe try it again. */
+			readonly forget: () => void;
+	  })
+	| (Extract<Probe, { works: false }> & { readonly runsc?: Runsc });
 
 /** As little as a program can ask for: what fails here fails for every policy. */
 const probeSpec = (uid: number, gid: number): Spec => ({
@@ -35,24 +41,30 @@ const probeSpec = (uid: number, gid: number): Spec => ({
  * be gone the next time. Never throws: a reason is a result.
  */
 export async function probeRunsc(options: RunscProbeOptions): Promise<RunscProbe> {
+	let runsc: Runsc | undefined;
 	try {
 		const path = runscPath(options);
 		const { mtimeMs: modifiedMs, size } = statSync(path);
 		const key = { path, modifiedMs, size, accel: options.accel, uid: options.caller.uid, env: options.env };
 		const known = recall(key);
-		if (known !== undefined) return { works: true, runsc: known };
-		const runsc = await findRunsc(options);
+		if (known !== undefined) return { works: true, runsc: known, remembered: true, forget: () => forget(key) };
+		runsc = await findRunsc(options);
 		const driver = runscDriver({ ...options, runsc });
 		const exit = await options.tryOut(driver, probeSpec(options.caller.uid, options.caller.gid));
 		if (exit.kind === "exited" && exit.exitCode === 0) {
 			remember(key, runsc);
-			return { works: true, runsc };
+			return { works: true, runsc, remembered: false, forget: () => forget(key) };
 		}
 		const how = exit.kind === "exited" ? `exit status ${exit.exitCode}` : `signal ${exit.signal}`;
-		return { works: false, why: `/bin/true did not succeed in a probe (${how})` };
+		return { works: false, why: `/bin/true did not succeed in a probe (${how})`, runsc };
 	} catch (error) {
 		if (!(error instanceof VmjailError)) throw error;
 		const { message, remedy } = error;
-		return { works: false, why: message, ...(remedy === undefined ? {} : { remedy }) };
+		return {
+			works: false,
+			why: message,
+			...(remedy === undefined ? {} : { remedy }),
+			...(runsc === undefined ? {} : { runsc }),
+		};
 	}
 }
