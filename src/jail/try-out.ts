@@ -26,7 +26,7 @@ export async function tryOut(
 		const workload = driven.workload({ ...prepared, wallLimitMs: patienceMs }, undefined);
 		const encoded = encodePlan(plan, facts.arch);
 		const jail = at.zygote.launch(encoded);
-		const streams = openStreams({ stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+		const streams = openStreams({ stdin: "ignore", stdout: "ignore", stderr: "ignore" }, undefined, driven.passable);
 		const program = encodeWorkload(workload, encoded, plan, facts.arch);
 		const replied = jail.exec({ program, descriptors: streams.descriptors, last: true });
 		streams.close();

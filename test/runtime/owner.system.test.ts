@@ -31,7 +31,8 @@ describe.each(["crun", "runc", "runsc"])("a program that another user runs under
 		const owners = () => [join(folder, "in"), join(folder, "out"), "/dev/null"].map((path) => statSync(path).uid);
 		const before = owners();
 		const args = ["-q", "--runtime", runtime, "--user", `${NOBODY}:${NOBODY}`, "--", "cat"];
-		const env = { ...process.env, VMJAIL_RUNSC: RUNSC };
+		// A cache of its own: runsc is tried out first, which must leave /dev/null alone as well.
+		const env = { ...process.env, VMJAIL_RUNSC: RUNSC, XDG_RUNTIME_DIR: mkdtempSync(join(folder, "cache-")) };
 		const { status } = spawnSync(join(checkout, "vmjail"), args, { env, stdio: [input, output, errors] });
 		for (const descriptor of [input, output, errors]) closeSync(descriptor);
 		expect(status).toBe(0);
