@@ -64,8 +64,25 @@ export interface Addon {
 	putLink(root: number, path: string, target: string, who: Uint32Array): void;
 	/** Reads a regular file below an open root. "open", "not-regular", "too-large" or "copy" may fail. */
 	takeFile(root: number, path: string, maxBytes: number, truncate: boolean, who: Uint32Array): Buffer;
+	/**
+	 * Who connected to the other end of a unix socket, as the kernel noted it then, and a descriptor of that process, which the
+	 * caller closes. Throws an Error with `code` where the kernel does not tell.
+	 */
+	peer(socket: number): Peer;
+	/** Is the process behind the descriptor still there? */
+	isAlive(pidfd: number): boolean;
 	/** Calls back for each message that arrives, with null when the peer is gone. Owns the socket until "close". */
 	watch(socket: number, callback: (message: Buffer | null, descriptors: number[]) => void): WatchControl;
+}
+
+export interface Peer {
+	readonly pid: number;
+	/** Effective, when it connected. */
+	readonly uid: number;
+	readonly gid: number;
+	/** Supplementary groups. */
+	readonly groups: readonly number[];
+	readonly pidfd: number;
 }
 
 /** After "close" it must not be called again. */
