@@ -21,11 +21,12 @@ export interface PolicyArguments {
 	readonly flags: FlagValues;
 }
 
-/** Adds -c and all policy flags. */
-export function withPolicyFlags(command: Command): Command {
+/** Adds -c and all policy flags, but for those whose names the command has for something else. */
+export function withPolicyFlags(command: Command, except: readonly string[] = []): Command {
 	command.optionsGroup(GROUPS.policy);
 	command.option("-c, --config <file>", 'policy file, "-" for standard input (default: the preset "default")');
 	for (const flag of POLICY_FLAGS) {
+		if (except.includes(flag.name)) continue;
 		const choices = flag.choices === undefined ? "" : ` (${flag.choices.join(", ")})`;
 		const option = new Option(`--${flag.name} <${flag.metavar}>`, `${flag.help}${choices}`);
 		command.addOption(option.argParser(collect).helpGroup(GROUPS[flag.group]));

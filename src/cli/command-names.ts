@@ -7,6 +7,7 @@ export const COMMANDS = {
 	explain: "say a network policy in words",
 	doctor: "check this host",
 	oci: "export a policy as an OCI bundle: oci export DIR",
+	serve: "answer go-judge's API; as root on a unix socket, a broker for ordinary users",
 	schema: "print the policy's JSON Schema",
 	completion: "print a completion script: completion bash|zsh|fish",
 } as const;

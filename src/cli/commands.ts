@@ -32,13 +32,26 @@ const run: Action = async (args) => {
 			.option("--events <file>", "append what the network gateway sees and refuses to a file, as JSON lines")
 			.option("--runsc <path>", RUNSC_HELP)
 			.option("--debug-log <dir>", "write what gVisor has to say below a folder")
+			.option("--broker <unix:path>", "run it by way of a broker (default: VMJAIL_BROKER)")
 			.option("-q, --quiet", "say nothing but errors"),
 	).addHelpText("after", helpAfter);
 	const program = parse(command, args);
-	const { result, events, quiet, runsc, debugLog } = command.opts<
-		Partial<Record<"result" | "events" | "runsc" | "debugLog", string>> & { quiet?: boolean }
+	const { result, events, quiet, runsc, debugLog, broker } = command.opts<
+		Partial<Record<"result" | "events" | "runsc" | "debugLog" | "broker", string>> & { quiet?: boolean }
 	>();
 	if (args.length === 0) command.help({ error: false });
+	const at = broker ?? process.env["VMJAIL_BROKER"];
+	if (at !== undefined && at !== "") {
+		refuseWithBroker({ events, runsc, debugLog });
+		const { brokerCommand } = await import("./broker.ts");
+		return brokerCommand({
+			broker: at,
+			policy: policyArguments(command),
+			command: needsProgram(program),
+			quiet: quiet === true,
+			...(result === undefined ? {} : { result }),
+		});
+	}
 	const policy = policyOf(policyArguments(command));
 	const { runCommand } = await import("./run.ts");
 	const status = await runCommand({
@@ -52,6 +65,49 @@ const run: Action = async (args) => {
 	});
 	await closeHost();
 	return status;
+};
+
+/** What a broker does not do for its callers is an error, not something that is left out. */
+function refuseWithBroker(flags: Readonly<Record<string, string | undefined>>): void {
+	const [given] = Object.entries(flags).find(([, value]) => value !== undefined) ?? [];
+	if (given === undefined) return;
+	const flag = given.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+	throw new VmjailError("USAGE", `--${flag} does not work with --broker`, {
+		remedy: `Leave --${flag} out, or run without --broker (VMJAIL_BROKER=).`,
+	});
+}
+
+const serve: Action = async (args) => {
+	const command = withPolicyFlags(
+		newCommand("vmjail serve", COMMANDS.serve)
+			.usage("[--listen HOST:PORT | --listen unix:PATH] [flags]")
+			.option("--listen <address>", "HOST:PORT or unix:PATH (default: 127.0.0.1:5050)")
+			.option("--token-file <file>", "whoever asks must know the token in it; needed beyond this machine")
+			.option("--parallelism <n>", "commands at once (default: the processors)")
+			.option("--queue <n>", "requests that may wait (default: 1024)")
+			.option("--file-prefix <dir...>", "a folder whose files requests may name as src; several can be given")
+			.option("--store <dir>", "where stored files lie, without names (default: in memory)")
+			.option("--store-max <size>", "of all stored files (default: 512MiB)")
+			.option("--max-body <size>", "of a request (default: 256MiB)")
+			.option("--socket-mode <mode>", "of a unix socket (default: 0600; a broker's 0666)")
+			.option("--log-level <level>", "silent, error, warn, info or debug (default: info)")
+			.option("--policy <file>", "the same as --config"),
+		["listen"],
+	);
+	command.parse([...args], { from: "user" });
+	if (command.args.length > 0) {
+		throw new VmjailError("USAGE", `serve: ${command.args[0]}: there is nothing to run here`, {
+			remedy: "Programs come by requests. See `vmjail serve --help`.",
+		});
+	}
+	const { serveCommand } = await import("./serve.ts");
+	const { policy, ...flags } = command.opts<{ policy?: string }>();
+	const given = policyArguments(command);
+	return serveCommand({
+		flags,
+		policy: policy === undefined ? given : { ...given, config: policy },
+		version: VERSION,
+	});
 };
 
 const plan: Action = async (args) => {
@@ -183,6 +239,7 @@ const ACTIONS: Readonly<Record<keyof typeof COMMANDS, Action>> = {
 	explain,
 	doctor,
 	oci,
+	serve,
 	schema,
 	completion,
 };
@@ -197,9 +254,16 @@ async function closeHost() {
 	await closeSession();
 }
 
+async function brokerWorker(): Promise<number> {
+	const { work } = await import("../server/broker/worker.ts");
+	return work();
+}
+
 /** Runs the command that the first word names; `run` where it names none. Returns the exit status. */
 export function dispatch(args: readonly string[]): Promise<number> {
 	const [first = "", ...rest] = args;
+	// A broker's own: it makes sense only with the channel that the broker opens.
+	if (first === "broker-worker" && process.send !== undefined) return brokerWorker();
 	if (Object.hasOwn(ACTIONS, first)) return ACTIONS[first as keyof typeof ACTIONS](rest);
 	return run(args);
 }

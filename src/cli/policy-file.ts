@@ -9,8 +9,12 @@ import type { PolicyArguments } from "./arguments.ts";
 /** The parser refuses more than 1 MiB; a little beyond that is enough to see it, whatever the file is. */
 const MOST_BYTES = 1024 * 1024 + 1;
 
-/** @throws VmjailError POLICY_UNREADABLE */
-function readPolicyFile(file: string): Uint8Array {
+/**
+ * The file's bytes; "-" is standard input.
+ *
+ * @throws VmjailError POLICY_UNREADABLE
+ */
+export function readPolicyFile(file: string): Buffer {
 	const chunks: Buffer[] = [];
 	let size = 0;
 	try {

@@ -1,12 +1,13 @@
 /** `vmjail [flags] -- PROGRAM …` */
 
-import { openSync, writeFileSync, writeSync } from "node:fs";
+import { openSync, writeSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
 import { start } from "../jail/run.ts";
 import type { Running, RunResult } from "../jail/types.ts";
 import { exitStatus, signalNumber } from "../outcome/outcome.ts";
 import type { Policy } from "../policy/types.ts";
 import { describe, FAILED, say, sayDenial, sayEnd, sayMissing, sayRuntime, statusOf } from "./report.ts";
+import { writeResult } from "./result-file.ts";
 import { TerminalRelay, wantsTerminal } from "./terminal.ts";
 
 export interface RunArguments {
@@ -44,18 +45,6 @@ function eventWriter(file: string): (event: unknown) => void {
 		return (event) => void writeSync(descriptor, `${JSON.stringify(event)}\n`);
 	} catch (cause) {
 		throw new VmjailError("USAGE", `--events ${file}: cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
-			remedy: "Name a file that you may write.",
-			cause,
-		});
-	}
-}
-
-function writeResult(file: string | undefined, result: unknown): void {
-	if (file === undefined) return;
-	try {
-		writeFileSync(file, `${JSON.stringify(result, undefined, 2)}\n`);
-	} catch (cause) {
-		throw new VmjailError("USAGE", `--result ${file}: cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
 			remedy: "Name a file that you may write.",
 			cause,
 		});

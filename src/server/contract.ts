@@ -35,3 +35,27 @@ export type ExecResult = RunResult & {
 	readonly files: ReadonlyMap<string, Buffer>;
 	readonly fileErrors: readonly FileFault[];
 };
+
+import { run } from "../jail/jail.ts";
+import type { Policy } from "../policy/types.ts";
+
+export class Pool {
+	readonly #policy: Policy;
+	constructor(policy: Policy, _options: { readonly size: number }) {
+		this.#policy = policy;
+	}
+	async exec(command: readonly string[], options: ExecOptions): Promise<ExecResult> {
+		const { stdin, stdout, stderr, signal } = options;
+		const result = await run(command, {
+			policy: this.#policy,
+			...(stdin === undefined ? {} : { stdin }),
+			...(stdout === undefined ? {} : { stdout }),
+			...(stderr === undefined ? {} : { stderr }),
+			...(signal === undefined ? {} : { signal }),
+		});
+		return { ...result, files: new Map(), fileErrors: [] };
+	}
+	close(): Promise<void> {
+		return Promise.resolve();
+	}
+}

@@ -8,7 +8,8 @@ const layers: readonly (readonly string[])[] = [
 	["plan"],
 	["executor", "cgroup", "network", "observe", "runtime", "outcome"],
 	["jail"],
-	["cli", "server", "index"],
+	["server"],
+	["cli", "index"],
 ];
 
 /** No input or output, no clock, no environment. */
