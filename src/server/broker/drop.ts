@@ -11,7 +11,7 @@ function refuse(what: string): never {
 }
 
 function field(status: string, name: string): string {
-	return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1]?.trim().replaceAll(/\s+/g, " ") ?? "";
+	return new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1]?.trim().replaceAll(/\s+/g, " ") ?? "";
 }
 
 /** All threads: Node has some before this runs, and the C library changes each (nptl(7)). */
