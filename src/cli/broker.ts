@@ -3,7 +3,7 @@
 import { request } from "node:http";
 import type { Socket } from "node:net";
 import { VmjailError } from "../errors.ts";
-import type { Running } from "../jail/jail.ts";
+import type { Running } from "../jail/types.ts";
 import { exitStatus, signalNumber } from "../outcome/outcome.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
 import {

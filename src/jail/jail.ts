@@ -23,6 +23,7 @@ import { launchError } from "./launch-error.ts";
 import { Pins } from "./pins.ts";
 import { prepareReusable, type Reusable } from "./reusable.ts";
 import { type Session, session } from "./session.ts";
+import { closeTaken } from "./stdio.ts";
 
 export interface JailOptions extends RuntimeOptions {
 	/** Gives up opening. */
@@ -111,6 +112,14 @@ export class Jail {
 	 *   COMMAND_NOT_EXECUTABLE, LAUNCH_FAILED: the jail can be used again. JAIL_CLOSED, EXECUTOR_FAILED: it cannot.
 	 */
 	async exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+		try {
+			return await this.#exec(command, options);
+		} finally {
+			closeTaken(options);
+		}
+	}
+
+	async #exec(command: readonly string[], options: ExecOptions): Promise<ExecResult> {
 		if (this.#running !== undefined) {
 			throw new VmjailError("USAGE", "the jail runs another program", { remedy: "Wait for it, or use a Pool." });
 		}

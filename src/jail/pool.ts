@@ -5,6 +5,7 @@ import type { Policy } from "../policy/types.ts";
 import { RUNLC } from "./ending.ts";
 import { type ExecOptions, type ExecResult, notRun } from "./execution.ts";
 import { Jail, type JailOptions } from "./jail.ts";
+import { closeTaken } from "./stdio.ts";
 
 export interface PoolOptions extends Omit<JailOptions, "signal"> {
 	/** Jails, and so programs at one time. They are opened when they are first needed. */
@@ -71,7 +72,8 @@ export class Pool {
 	 * @throws VmjailError as Jail.open and Jail.exec do; JAIL_CLOSED where the pool is closed
 	 */
 	exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-		return this.#whileOpen(this.#exec(command, options));
+		const running = this.#exec(command, options).finally(() => closeTaken(options));
+		return this.#whileOpen(running);
 	}
 
 	async #exec(command: readonly string[], options: ExecOptions): Promise<ExecResult> {

@@ -16,6 +16,21 @@ export interface Taken {
 	readonly take: number;
 }
 
+/** Those that somebody else than their giver is to close. */
+const consumed = new WeakSet<Taken>();
+
+function consume(taken: Taken): number {
+	consumed.add(taken);
+	return taken.take;
+}
+
+/** Closes what was given away and did not get as far as {@link openStreams}. */
+export function closeTaken({ stdin, stdout, stderr }: Streams): void {
+	for (const stream of [stdin, stdout, stderr]) {
+		if (typeof stream === "object" && "take" in stream && !consumed.has(stream)) closeSync(consume(stream));
+	}
+}
+
 export interface Streams {
 	readonly stdin?: Input;
 	readonly stdout?: Output;
@@ -138,7 +153,12 @@ function pump(reader: Readable, writeEnd: number): () => void {
 /** May a runtime have this descriptor itself, or is a pipe to be put in between? */
 export type Passable = (descriptor: number, stream: "stdin" | "stdout" | "stderr") => boolean;
 
+/**
+ * A pipe that is ours alone is written to without waiting: a reader that is slow, or waits for us to read, then holds up
+ * no thread of Node's, of which there are few. One that the caller keeps must stay as it is (O_NONBLOCK is the open file's).
+ */
 function streamOf(descriptor: number, taken: boolean): NodeJS.WritableStream {
+	if (taken && fstatSync(descriptor).isFIFO()) return new Socket({ fd: descriptor, readable: false, writable: true });
 	if (!taken && descriptor === 1) return process.stdout;
 	if (!taken && descriptor === 2) return process.stderr;
 	return createWriteStream("", { fd: descriptor, autoClose: taken });
@@ -206,7 +226,7 @@ class Opener {
 		if (input === "ignore") return this.nullInput();
 		if (input === "inherit") return this.#inputFrom(0);
 		if (typeof input === "number") return this.#inputFrom(input);
-		if ("take" in input) return this.#inputFrom(input.take, true);
+		if ("take" in input) return this.#inputFrom(consume(input), true);
 		const { content } = input;
 		return this.own(this.addon.memfd(typeof content === "string" ? Buffer.from(content) : content));
 	}
@@ -228,7 +248,7 @@ class Opener {
 	): { readonly descriptor: number; readonly tap?: Tap } {
 		if (output === "ignore") return this.nullOutput(number);
 		const taken = typeof output === "object";
-		const destination = taken ? output.take : output === "inherit" ? number : output;
+		const destination = taken ? consume(output) : output === "inherit" ? number : output;
 		if (destination !== "collect" && budgets.length === 0 && this.passable(destination, STREAMS[number])) {
 			return { descriptor: taken ? this.own(destination) : destination };
 		}

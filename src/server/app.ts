@@ -4,10 +4,10 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { VmjailError } from "../errors.ts";
+import type { Encoding } from "./answer.ts";
 import type { Guard } from "./auth.ts";
 import { bodyOf, HttpProblem, problemOf } from "./problem.ts";
 import { parseRequest } from "./request.ts";
-import type { Encoding } from "./runner.ts";
 import type { Service } from "./service.ts";
 
 /** The request header that asks for base64 in the answer; the field `encoding` of the request does so too. */

@@ -1,7 +1,8 @@
 /** A checked request → what is to be run: each command with its streams, files and limits. Pure. */
 
+import type { ExecLimits } from "../jail/limits.ts";
 import type { Policy } from "../policy/types.ts";
-import { type Limits, limitsOf } from "./limits.ts";
+import { limitsOf } from "./limits.ts";
 import { HttpProblem } from "./problem.ts";
 import type { CommandRequest, ContentEntry, PipeRequest, RunRequest, StreamEntry } from "./schema.ts";
 
@@ -31,7 +32,7 @@ export interface Job {
 	readonly args: readonly string[];
 	/** Absent: the policy's environment. */
 	readonly env?: Readonly<Record<string, string>>;
-	readonly limits: Limits;
+	readonly limits: ExecLimits;
 	readonly tty: boolean;
 	readonly stdin: StdinJob;
 	readonly stdout: OutputJob;

@@ -1,21 +1,9 @@
 /** The limits that a command asks for, held against the policy's. Pure. */
 
+import type { ExecLimits } from "../jail/limits.ts";
 import type { Policy } from "../policy/types.ts";
 import { HttpProblem } from "./problem.ts";
 import type { CommandRequest } from "./schema.ts";
-
-/** What a command may narrow; absent: as the policy says. */
-export interface Limits {
-	readonly cpuMs?: number;
-	readonly wallMs?: number;
-	readonly memoryBytes?: number;
-	readonly pids?: number;
-	readonly stackBytes?: number;
-	readonly dataBytes?: number;
-	readonly addressSpaceBytes?: number;
-	readonly cpuCores?: number;
-	readonly cpuset?: string;
-}
 
 const NS_PER_MS = 1e6;
 const MILLICORES = 1000;
@@ -52,19 +40,11 @@ function asked(command: CommandRequest, { system }: Policy): Readonly<Record<Ask
 		memoryBytes: of("memoryLimit", "system.memory.max", system.memory.maxBytes),
 		pids: of("procLimit", "system.pids.max", system.pids.max),
 		stackBytes: of("stackLimit", "system.rlimits.stack", system.rlimits.stack),
-		cpuCores: of("cpuRateLimit", "system.cpu.number", system.cpu.cores, MILLICORES),
 	};
 }
 
-type AskedName = "cpuMs" | "wallMs" | "memoryBytes" | "pids" | "stackBytes" | "cpuCores";
-type NumericKey =
-	| "cpuLimit"
-	| "clockLimit"
-	| "realCpuLimit"
-	| "memoryLimit"
-	| "procLimit"
-	| "stackLimit"
-	| "cpuRateLimit";
+type AskedName = "cpuMs" | "wallMs" | "memoryBytes" | "pids" | "stackBytes";
+type NumericKey = "cpuLimit" | "clockLimit" | "realCpuLimit" | "memoryLimit" | "procLimit" | "stackLimit";
 
 function refuse(where: string, { key, value = 0, most = 0, policyKey, unit }: Asked): never {
 	throw new HttpProblem(
@@ -74,33 +54,25 @@ function refuse(where: string, { key, value = 0, most = 0, policyKey, unit }: As
 	);
 }
 
-/** "0-2,5" → 0, 1, 2, 5; undefined for what is no list of processors. */
-function processorsOf(list: string): readonly number[] | undefined {
-	const parts = list.split(",").map((part) => /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part));
-	if (parts.some((part) => part === null)) return undefined;
-	return parts.flatMap((part) => {
-		const from = Number(part?.[1]);
-		const to = Number(part?.[2] ?? from);
-		return to < from ? [] : Array.from({ length: to - from + 1 }, (_, i) => from + i);
-	});
-}
-
-function cpusetOf(where: string, asked: string | undefined, pin: string | undefined): string | undefined {
-	if (asked === undefined || asked === "") return undefined;
-	const wanted = processorsOf(asked);
-	if (wanted === undefined || wanted.length === 0) {
-		throw new HttpProblem(400, "REQUEST_INVALID", `${where}.cpuSetLimit: expected processors such as "0-1,3"`);
+/** Cores are a jail's, not a command's: what is not the policy's own cannot be had. */
+function checkCores(command: CommandRequest, { system }: Policy, where: string): void {
+	const { cores, pin } = system.cpu;
+	const rate = given(command.cpuRateLimit);
+	if (rate !== undefined && rate !== (cores ?? 0) * MILLICORES) {
+		const text = `${where}.cpuRateLimit: ${rate}: every command here gets what the policy says (system.cpu.number: ${cores ?? "all"})`;
+		throw new HttpProblem(400, "LIMIT_NOT_GIVEN", text);
 	}
-	const allowed = pin === undefined ? undefined : processorsOf(pin);
-	if (allowed === undefined || wanted.every((one) => allowed.includes(one))) return asked;
-	throw new HttpProblem(
-		400,
-		"LIMIT_ABOVE_POLICY",
-		`${where}.cpuSetLimit: ${asked} is not within this server's policy (system.cpu.pin: ${pin}).`,
-	);
+	if (command.cpuSetLimit === undefined || command.cpuSetLimit === "" || command.cpuSetLimit === pin) return;
+	const text = `${where}.cpuSetLimit: ${command.cpuSetLimit}: every command here gets what the policy says (system.cpu.pin: ${pin ?? "all"})`;
+	throw new HttpProblem(400, "LIMIT_NOT_GIVEN", text);
 }
 
-function defined<K extends keyof Limits>(key: K, value: Limits[K] | undefined): Limits {
+/** A limit counts whole units; a fraction of one is one. */
+function whole(value: number | undefined): number | undefined {
+	return value === undefined ? undefined : Math.ceil(value);
+}
+
+function defined<K extends keyof ExecLimits>(key: K, value: ExecLimits[K] | undefined): ExecLimits {
 	return value === undefined ? {} : { [key]: value };
 }
 
@@ -108,7 +80,8 @@ function defined<K extends keyof Limits>(key: K, value: Limits[K] | undefined): 
  * @param where of the command in the request: "cmd[0]"
  * @throws HttpProblem 400 for a limit above the policy's, naming both
  */
-export function limitsOf(command: CommandRequest, policy: Policy, where: string): Limits {
+export function limitsOf(command: CommandRequest, policy: Policy, where: string): ExecLimits {
+	checkCores(command, policy, where);
 	const all = asked(command, policy);
 	for (const one of Object.values(all)) {
 		if (one.value !== undefined && one.most !== undefined && one.value > one.most) refuse(where, one);
@@ -120,14 +93,12 @@ export function limitsOf(command: CommandRequest, policy: Policy, where: string)
 		throw new HttpProblem(400, "REQUEST_INVALID", `${where}.${key}: needs memoryLimit, which says how much`);
 	}
 	return {
-		...defined("cpuMs", all.cpuMs.value),
-		...defined("wallMs", all.wallMs.value),
+		...defined("cpuMs", whole(all.cpuMs.value)),
+		...defined("wallMs", whole(all.wallMs.value)),
 		...defined("memoryBytes", all.memoryBytes.value),
 		...defined("pids", all.pids.value),
 		...defined("stackBytes", all.stackBytes.value),
-		...defined("cpuCores", all.cpuCores.value),
 		...(wantsData ? defined("dataBytes", memory) : {}),
 		...(command.addressSpaceLimit === true ? defined("addressSpaceBytes", memory) : {}),
-		...defined("cpuset", cpusetOf(where, command.cpuSetLimit, policy.system.cpu.pin)),
 	};
 }

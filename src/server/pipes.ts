@@ -3,25 +3,29 @@
 import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import { loadAddon } from "../executor/addon.ts";
+import type { Taken } from "../jail/stdio.ts";
 import type { Pipe } from "./jobs.ts";
 
 export interface OpenPipe {
 	/** For the command that writes. */
-	readonly writeEnd: number;
+	readonly writeEnd: Taken;
 	/** For the command that reads. */
-	readonly readEnd: number;
-	/** To be called when the writer has ended: the reader then sees the end. */
-	writerEnded(): void;
-	/** To be called when the reader has ended: the writer then gets SIGPIPE, or nobody listens where a proxy is in between. */
-	readerEnded(): void;
+	readonly readEnd: Taken;
 	/** What has passed, as far as it was to be kept; resolves when everything has. */
 	readonly copied: Promise<Buffer | undefined>;
+	/** To be called where the commands are not run. */
+	discard(): void;
 }
 
-function once(close: number): () => void {
-	const open = [close];
-	return () => {
-		for (const descriptor of open.splice(0)) closeSync(descriptor);
+function ends(readEnd: number, writeEnd: number, copied: OpenPipe["copied"]): OpenPipe {
+	return {
+		readEnd: { take: readEnd },
+		writeEnd: { take: writeEnd },
+		copied,
+		discard() {
+			closeSync(readEnd);
+			closeSync(writeEnd);
+		},
 	};
 }
 
@@ -70,17 +74,11 @@ function proxy({ copy }: Pipe): OpenPipe {
 			resolve(head?.bytes());
 		});
 	});
-	return { writeEnd, readEnd, writerEnded: once(writeEnd), readerEnded: once(readEnd), copied };
+	return ends(readEnd, writeEnd, copied);
 }
 
 export function openPipe(wanted: Pipe): OpenPipe {
 	if (wanted.proxy) return proxy(wanted);
 	const [readEnd, writeEnd] = loadAddon().pipe();
-	return {
-		writeEnd,
-		readEnd,
-		writerEnded: once(writeEnd),
-		readerEnded: once(readEnd),
-		copied: Promise.resolve(undefined),
-	};
+	return ends(readEnd, writeEnd, Promise.resolve(undefined));
 }

@@ -2,12 +2,13 @@
 
 import type { Logger } from "pino";
 import type { Policy } from "../policy/types.ts";
+import type { Encoding } from "./answer.ts";
 import type { FileStore } from "./file-store.ts";
 import { jobsOf } from "./jobs.ts";
 import type { Metrics } from "./metrics.ts";
 import { HttpProblem } from "./problem.ts";
 import type { Queue } from "./queue.ts";
-import type { Encoding, Executes, Runner } from "./runner.ts";
+import type { Executes, Runner } from "./runner.ts";
 import type { RunRequest } from "./schema.ts";
 import type { Result } from "./status.ts";
 

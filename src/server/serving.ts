@@ -1,9 +1,9 @@
 /** The parts of a server put together, for the one process of `vmjail serve` as for each worker of a broker. */
 
 import type { Logger } from "pino";
+import { Pool } from "../jail/pool.ts";
 import type { Policy } from "../policy/types.ts";
 import { guardOf, readToken } from "./auth.ts";
-import { Pool } from "./contract.ts";
 import { FileStore } from "./file-store.ts";
 import { type Front, type FrontOptions, frontOf } from "./front.ts";
 import { Metrics } from "./metrics.ts";

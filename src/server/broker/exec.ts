@@ -6,7 +6,8 @@ import type { Duplex } from "node:stream";
 import * as v from "valibot";
 import { VmjailError } from "../../errors.ts";
 import { loadAddon } from "../../executor/addon.ts";
-import { type Running, start } from "../../jail/jail.ts";
+import { start } from "../../jail/run.ts";
+import type { Running } from "../../jail/types.ts";
 import { loadPolicy } from "../../policy/load.ts";
 import type { Policy } from "../../policy/types.ts";
 import { HttpProblem } from "../problem.ts";
@@ -69,6 +70,9 @@ class Exec {
 	readonly #connection: Duplex;
 	readonly #context: ExecContext;
 	readonly #cancel = new AbortController();
+	/** Input that came before the program had one. */
+	readonly #early: Buffer[] = [];
+	#inputEnded = false;
 	#stdin: Socket | undefined;
 	#running: Running | undefined;
 	#begun = false;
@@ -96,7 +100,7 @@ class Exec {
 			return;
 		}
 		if (type === FRAME.input) this.#input(payload);
-		else if (type === FRAME.inputEnd) this.#stdin?.end();
+		else if (type === FRAME.inputEnd) this.#endInput();
 		else if (type === FRAME.cancel) this.#cancel.abort();
 		else if (type === FRAME.signal) {
 			const signal = payload[0] ?? 0;
@@ -107,11 +111,31 @@ class Exec {
 	/** A program that does not read holds the caller up, not our memory. */
 	#input(payload: Buffer): void {
 		const stdin = this.#stdin;
-		if (stdin === undefined || stdin.destroyed || stdin.write(Buffer.from(payload))) return;
+		if (stdin === undefined) {
+			this.#early.push(Buffer.from(payload));
+			this.#connection.pause();
+			return;
+		}
+		if (stdin.destroyed || stdin.write(Buffer.from(payload))) return;
 		this.#connection.pause();
 		const resume = () => this.#connection.resume();
 		stdin.once("drain", resume);
 		stdin.once("close", resume);
+	}
+
+	#endInput(): void {
+		this.#inputEnded = true;
+		this.#stdin?.end();
+	}
+
+	#openInput(toProgram: number): Socket {
+		const stdin = new Socket({ fd: toProgram, readable: false, writable: true });
+		stdin.on("error", () => stdin.destroy()); // the program need not read
+		for (const chunk of this.#early.splice(0)) stdin.write(chunk);
+		if (this.#inputEnded) stdin.end();
+		this.#stdin = stdin;
+		this.#connection.resume();
+		return stdin;
 	}
 
 	async #run(payload: Buffer): Promise<void> {
@@ -132,8 +156,7 @@ class Exec {
 		const [stdin, toProgram] = pipe();
 		const [fromStdout, stdout] = pipe();
 		const [fromStderr, stderr] = pipe();
-		this.#stdin = new Socket({ fd: toProgram, readable: false, writable: true });
-		this.#stdin.on("error", () => this.#stdin?.destroy()); // the program need not read
+		const input = this.#openInput(toProgram);
 		const outputs = [this.#output(fromStdout, FRAME.stdout), this.#output(fromStderr, FRAME.stderr)];
 		const options = {
 			policy,
@@ -151,7 +174,7 @@ class Exec {
 		} finally {
 			// Not before the end: the program may not have been given them yet.
 			for (const descriptor of [stdin, stdout, stderr]) closeSync(descriptor);
-			this.#stdin.destroy();
+			input.destroy();
 			await Promise.all(outputs);
 		}
 	}

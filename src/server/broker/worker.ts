@@ -6,11 +6,11 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { VmjailError } from "../../errors.ts";
+import { Jail } from "../../jail/jail.ts";
 import { closeSession } from "../../jail/session.ts";
 import { loadPolicy } from "../../policy/load.ts";
 import type { Policy } from "../../policy/types.ts";
 import { guardOf } from "../auth.ts";
-import { Pool } from "../contract.ts";
 import { logOf } from "../log.ts";
 import type { RunRequest } from "../schema.ts";
 import type { OwnPolicy, Service } from "../service.ts";
@@ -32,16 +32,31 @@ function enter({ doors, caller }: StartMessage): void {
 	become(caller);
 }
 
-function openOwn(request: RunRequest, size: number, ceiling: Policy): Promise<OwnPolicy> {
+/** A jail for each command: opened in the caller's folder, which a relative policy may mean. */
+async function openOwn(request: RunRequest, size: number, ceiling: Policy): Promise<OwnPolicy> {
 	const cwd = request.cwd ?? "/";
 	const loaded = loadPolicy({ text: JSON.stringify(request.policy), source: "policy", cwd });
 	const policy = narrowed(loaded, ceiling);
-	const pool = new Pool(policy, { size });
-	return Promise.resolve({
+	const opened: Jail[] = [];
+	const close = async () => {
+		await Promise.all(opened.map((jail) => jail.close()));
+	};
+	try {
+		for (let i = 0; i < size; i++) opened.push(await inFolder(cwd, () => Jail.open(policy)));
+	} catch (error) {
+		await close();
+		throw error;
+	}
+	const free = [...opened];
+	return {
 		policy,
-		exec: (command, options) => inFolder(cwd, () => pool.exec(command, options)),
-		close: () => pool.close(),
-	});
+		exec(command, options) {
+			const jail = free.pop();
+			if (jail === undefined) throw new RangeError("more commands than jails");
+			return jail.exec(command, options);
+		},
+		close,
+	};
 }
 
 function isExec({ url, headers }: IncomingMessage): boolean {
