@@ -11,7 +11,7 @@ import { parseRequest } from "./request.ts";
 import type { Service } from "./service.ts";
 
 /** The request header that asks for base64 in the answer; the field `encoding` of the request does so too. */
-export const ENCODING_HEADER = "x-vmjail-encoding";
+const ENCODING_HEADER = "x-vmjail-encoding";
 
 export interface AppOptions {
 	readonly service: Service;

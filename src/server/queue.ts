@@ -125,6 +125,6 @@ export class Queue {
 }
 
 /** Whoever asked is gone, or asked for it: nobody reads this. */
-export function cancelled(): HttpProblem {
+function cancelled(): HttpProblem {
 	return new HttpProblem(500, "CANCELLED", "the request was cancelled");
 }

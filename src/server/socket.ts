@@ -98,7 +98,7 @@ export interface Sockets {
 }
 
 /** An upgrade is answered by hand: there is no response object yet. */
-export function refuseUpgrade(socket: Duplex, { status, message }: Pick<HttpProblem, "status" | "message">): void {
+function refuseUpgrade(socket: Duplex, { status, message }: Pick<HttpProblem, "status" | "message">): void {
 	socket.on("error", () => {}); // whoever is refused may be gone already
 	const body = `${message}\n`;
 	socket.end(

@@ -37,7 +37,7 @@ export interface ExecContext {
 }
 
 /** The policy of a request, as it would be for the caller itself, within the broker's. */
-export function policyOf(request: ExecRequest, ceiling: Policy): Policy {
+function policyOf(request: ExecRequest, ceiling: Policy): Policy {
 	const { text: policyText, source, flags, cwd, home, env } = request;
 	const loaded = loadPolicy({
 		flags,
