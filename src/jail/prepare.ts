@@ -17,6 +17,7 @@ import type { Control, Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import type { DriverName } from "../runtime/driver.ts";
 import type { Driven } from "./driven.ts";
+import type { Encoded } from "./encoded.ts";
 
 export interface Prepared {
 	readonly spec: Spec;
@@ -28,6 +29,8 @@ export interface Prepared {
 	/** With the paths of the policy. */
 	readonly facts: HostFacts;
 	readonly missing: readonly Missing[];
+	/** Its bytes, where they are known already; `plan` may then name another run's group, and `shown` names this one's. */
+	readonly ready?: { readonly encoded: Encoded; readonly shown: () => Plan };
 	readonly cpuLimitMs?: number;
 	readonly wallLimitMs?: number;
 	readonly outputMaxBytes?: number;

@@ -1,21 +1,21 @@
 /** One program in a jail of its own: made from a policy, leaves nothing. */
 
 import { closeSync } from "node:fs";
-import { type EncodedProgram, encodePlan, encodeWorkload } from "../executor/encode.ts";
+import type { EncodedProgram } from "../executor/encode.ts";
 import type { EndReport, ExecDenial } from "../executor/frames.ts";
 import type { ExecReply, ExecRequest, JailProcess } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
 import type { NetworkEvent } from "../network/events.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
-import type { Workload } from "../plan/types.ts";
-import { workloadOf } from "../plan/workload.ts";
+import type { Plan, Workload } from "../plan/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import type { Chosen } from "./choose.ts";
+import { encodeRun } from "./encoded.ts";
 import { type Cause, checkCleanup, checkLost, groupUsage, outcomeOf, RUNLC, rawEnd } from "./ending.ts";
 import { launchError } from "./launch-error.ts";
 import type { JailNetwork } from "./network.ts";
 import { Pins } from "./pins.ts";
-import { type Prepared, prepare } from "./prepare.ts";
+import type { Prepared } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
 import { Budget, type OpenStreams, openStreams } from "./stdio.ts";
 import type { Running, RunOptions, RunResult } from "./types.ts";
@@ -43,7 +43,6 @@ class Run implements Running {
 	#cause: Cause = "none";
 
 	constructor(at: Session, prepared: Prepared, command: readonly string[], options: RunOptions, network?: JailNetwork) {
-		const { arch } = prepared.facts;
 		this.#session = at;
 		this.#prepared = prepared;
 		this.missing = prepared.missing;
@@ -52,16 +51,10 @@ class Run implements Running {
 		this.#onEvent = options.onNetworkEvent;
 		this.choice = prepared.choice ?? RUNLC;
 		const { driven } = prepared;
-		const workload =
-			driven?.workload(prepared, options.terminal, network?.workloadSteps) ??
-			workloadOf(prepared.spec, prepared.facts, {
-				...(options.terminal === undefined ? {} : { terminal: options.terminal }),
-				...(prepared.cpuLimitMs === undefined ? {} : { cpuLimitMs: prepared.cpuLimitMs }),
-				...(prepared.wallLimitMs === undefined ? {} : { wallLimitMs: prepared.wallLimitMs }),
-				...(network === undefined ? {} : { beforeFilters: network.workloadSteps }),
-			});
-		this.#plan = encodePlan(prepared.plan, arch);
-		const program = encodeWorkload(workload, this.#plan, prepared.plan, arch);
+		const { workload, jail, program } =
+			prepared.ready?.encoded ??
+			encodeRun(prepared, { terminal: options.terminal, beforeFilters: network?.workloadSteps });
+		this.#plan = jail;
 		const budget = this.#budget(prepared.outputMaxBytes);
 		this.#process = at.zygote.launch(this.#plan);
 		const execute = () => this.#execute(program, options, budget, network);
@@ -185,20 +178,25 @@ class Run implements Running {
 		this.#process.close();
 	}
 
+	/** The plan, for errors to name its steps. */
+	#shown(): Plan {
+		return this.#prepared.ready?.shown() ?? this.#prepared.plan;
+	}
+
 	async #finish({ replied, streams }: Executed, workload: Workload): Promise<RunResult> {
 		const reply = await replied;
 		streams.stop();
 		const end = await this.#process.end;
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
 		if (reply.kind === "failed") {
-			const { driven, plan } = this.#prepared;
+			const { driven } = this.#prepared;
 			const inside = driven?.failed(reply);
 			const command = driven === undefined || inside !== undefined ? this.#command : [driven.runtime];
-			const launch = inside ?? (reply.of === "jail" ? plan : workload);
+			const launch = inside ?? (reply.of === "jail" ? this.#shown() : workload);
 			throw launchError(launch, reply.failure, command, this.#refusedAtLaunch);
 		}
 		if (end === undefined) await this.#session.sweepOwn();
-		checkCleanup(end, this.#prepared.plan);
+		if (end?.cleanupFailures !== 0) checkCleanup(end, this.#shown());
 		if (reply.kind === "lost") checkLost(end, this.#cause);
 		return {
 			...this.#outcome(reply, end),
@@ -249,10 +247,9 @@ async function startWith(pins: Pins, command: readonly string[], options: RunOpt
 		runtime === "runlc" && rollback === ""
 			? { choice: RUNLC }
 			: await (await import("./choose.ts")).choose(options.policy, facts, options);
-	const terminal = options.terminal !== undefined;
 	const made =
 		driver === undefined
-			? prepare(options.policy, facts, command, terminal, id, pins.keep)
+			? at.plans.prepareRun(facts, command, options, id, pins.keep)
 			: (await import("./driven.ts")).prepareDriven(driver, options.policy, facts, command, options.terminal, id);
 	try {
 		return await launch(at, { ...made, choice }, command, options, id);

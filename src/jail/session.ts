@@ -7,11 +7,15 @@ import { takeExecutor } from "../executor/handed-over.ts";
 import { Zygote } from "../executor/zygote.ts";
 import { probeHost } from "../host/probe.ts";
 import type { HostFacts } from "../host/types.ts";
+import { RememberedPlans } from "./remembered.ts";
 
 export class Session {
 	readonly zygote = new Zygote(takeExecutor());
+	readonly plans = new RememberedPlans();
 	readonly #host = probeHost();
 	readonly #owner = ownGroupOwner();
+
+	#last: HostFacts | undefined;
 
 	/** Groups that a vmjail which was killed, executor and all, left behind are removed now. */
 	constructor() {
@@ -29,7 +33,7 @@ export class Session {
 	}
 
 	/**
-	 * The host as it is, with this process's present folder and environment.
+	 * The host as it is, with this process's present folder and environment: the same object until these change.
 	 *
 	 * @throws VmjailError EXECUTOR_FAILED where the executor did not start
 	 */
@@ -40,15 +44,27 @@ export class Session {
 				remedy: "Run build/vmjail-executor probe by hand: it says what is wrong. `npm run build` builds it again.",
 			});
 		}
-		const env = Object.fromEntries(
-			Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
-		);
-		return {
+		const cwd = process.cwd();
+		const last = this.#last;
+		if (last !== undefined && last.caller.cwd === cwd && isPresent(last.caller.env)) return last;
+		const facts = {
 			...this.#host,
 			landlockAbi: hello.landlockAbi,
-			caller: { ...this.#host.caller, cwd: process.cwd(), env },
+			caller: { ...this.#host.caller, cwd, env: { ...process.env } as Readonly<Record<string, string>> },
 		};
+		this.#last = facts;
+		return facts;
 	}
+}
+
+/** Is this the environment still? */
+function isPresent(env: Readonly<Record<string, string>>): boolean {
+	let count = 0;
+	for (const name in process.env) {
+		if (env[name] !== process.env[name]) return false;
+		count++;
+	}
+	return count === Object.keys(env).length;
 }
 
 const shared: { session?: Session } = {};

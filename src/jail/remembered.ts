@@ -1,0 +1,162 @@
+/** What the runs of one policy have in common, worked out once. */
+
+import { groupName } from "../cgroup/id.ts";
+import type { EncodedProgram } from "../executor/encode.ts";
+import { probePaths } from "../host/paths.ts";
+import type { Keep } from "../host/programs.ts";
+import type { HostFacts } from "../host/types.ts";
+import { pathsOf } from "../oci/spec.ts";
+import type { Spec } from "../oci/types.ts";
+import type { Plan, Step } from "../plan/types.ts";
+import type { Policy } from "../policy/types.ts";
+import { type EncodedWorkload, encodeProgram, encodeRun } from "./encoded.ts";
+import { type Prepared, prepare } from "./prepare.ts";
+import type { RunOptions } from "./types.ts";
+
+/** The last command, as JSON, and what it adds. */
+interface Last {
+	readonly command: string;
+	readonly spec: Spec;
+	readonly encoded: EncodedWorkload;
+}
+
+/** Everything that a plan depends on but the command and the name of the group; and the plan. */
+interface Known {
+	readonly host: HostFacts;
+	readonly paths: readonly string[];
+	/** What the paths were, as JSON. */
+	readonly pathFacts: string;
+	readonly prepared: Prepared;
+	readonly jail: EncodedProgram;
+	/** The group's name, and where it is in the bytes. */
+	readonly group: string;
+	readonly places: readonly number[];
+	last: Last | undefined;
+}
+
+/** Policies that are remembered at a time: each takes some 100 KiB. */
+const MOST_POLICIES = 16;
+
+/** Of a command that is worth remembering, in characters. */
+const MOST_COMMAND = 4096;
+
+/**
+ * Remembers plans by everything that they depend on: the content of the policy, the host's facts, and what the policy's paths
+ * are, which is looked at anew for every run. So a plan is used again only where planning would give the same: nothing
+ * that somebody may have replaced since the last run is taken on trust.
+ */
+export class RememberedPlans {
+	readonly #known = new Map<string, Known>();
+
+	/**
+	 * For any run on runlc: what depends on nothing but the policy, the host and the command is remembered.
+	 *
+	 * @throws VmjailError as {@link prepare} and {@link encodeRun} do
+	 */
+	prepareRun(
+		host: HostFacts,
+		command: readonly string[],
+		{ policy, terminal }: Pick<RunOptions, "policy" | "terminal">,
+		id: string,
+		keep: Keep,
+	): Prepared {
+		const { network, process } = policy.security;
+		const plain = terminal === undefined && network.mode !== "hostwithpolicy" && process.allow.length === 0;
+		if (plain) return this.prepare(policy, host, command, id);
+		return prepare(policy, host, command, terminal !== undefined, id, keep);
+	}
+
+	/**
+	 * For a run on runlc without a terminal, network rules, or a list of programs.
+	 *
+	 * @param host the same object as long as nothing in it has changed
+	 * @param id of the jail's cgroup, from newGroupId
+	 * @throws VmjailError as {@link prepare} and {@link encodeRun} do
+	 */
+	prepare(policy: Policy, host: HostFacts, command: readonly string[], id: string): Prepared {
+		const key = contentOf(policy);
+		const known = this.#known.get(key);
+		if (known !== undefined && command.length > 0 && isStill(known, host)) return again(known, command, id);
+		this.#known.delete(key);
+		const prepared = prepare(policy, host, command, false, id);
+		const encoded = encodeRun(prepared, {});
+		this.#remember(key, {
+			host,
+			paths: pathsOf(policy, host),
+			pathFacts: JSON.stringify(prepared.facts.paths),
+			prepared,
+			jail: encoded.jail,
+			group: groupName(id),
+			// Its digits are new and random: what stands there has been put there by the plan.
+			places: placesOf(groupName(id), encoded.jail.bytes),
+			last: lastOf(JSON.stringify(command), prepared.spec, encoded),
+		});
+		return { ...prepared, ready: { encoded, shown: () => prepared.plan } };
+	}
+
+	#remember(key: string, known: Known): void {
+		const [oldest] = this.#known.keys();
+		if (this.#known.size === MOST_POLICIES && oldest !== undefined) this.#known.delete(oldest);
+		this.#known.set(key, known);
+	}
+}
+
+/** Equal for policies of one meaning only. By content, since nothing stops a caller from changing an object. */
+function contentOf(policy: Policy): string {
+	return JSON.stringify(policy, (_key, value: unknown) => {
+		if (typeof value === "bigint" || (typeof value === "number" && !Number.isFinite(value)))
+			return { n: String(value) };
+		return value;
+	});
+}
+
+function isStill({ host, paths, pathFacts }: Known, now: HostFacts): boolean {
+	return host === now && pathFacts === JSON.stringify(probePaths(paths));
+}
+
+function lastOf(command: string, spec: Spec, { workload, program }: EncodedWorkload): Last | undefined {
+	return command.length > MOST_COMMAND ? undefined : { command, spec, encoded: { workload, program } };
+}
+
+function again(known: Known, command: readonly string[], id: string): Prepared {
+	const { prepared, jail, group, places } = known;
+	const text = JSON.stringify(command);
+	const { spec, encoded } = known.last?.command === text ? known.last : programOf(known, command);
+	known.last = lastOf(text, spec, encoded);
+	const bytes = jail.bytes.slice();
+	const name = Buffer.from(groupName(id), "latin1");
+	for (const place of places) bytes.set(name, place);
+	return {
+		...prepared,
+		spec,
+		ready: {
+			encoded: { ...encoded, jail: { ...jail, bytes } },
+			shown: () => renamed(prepared.plan, group, groupName(id)),
+		},
+	};
+}
+
+function programOf({ prepared, jail }: Known, command: readonly string[]): Omit<Last, "command"> {
+	const spec = { ...prepared.spec, process: { ...prepared.spec.process, args: [...command] } };
+	return { spec, encoded: encodeProgram({ ...prepared, spec }, jail, {}) };
+}
+
+function placesOf(name: string, bytes: Uint8Array): readonly number[] {
+	const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+	const places: number[] = [];
+	for (let at = buffer.indexOf(name); at >= 0; at = buffer.indexOf(name, at + 1)) places.push(at);
+	return places;
+}
+
+function renamed(plan: Plan, from: string, to: string): Plan {
+	const section = (steps: readonly Step[]) =>
+		steps.map((step) => ({ ...step, label: step.label.replaceAll(from, to) }));
+	return {
+		...plan,
+		before: section(plan.before),
+		parent: section(plan.parent),
+		child: section(plan.child),
+		account: section(plan.account),
+		cleanup: section(plan.cleanup),
+	};
+}
