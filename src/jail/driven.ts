@@ -136,7 +136,7 @@ function lostPid1(exit: RawExit): VmjailError {
 }
 
 /** The group holds the runtime as well: the program gets what the policy says. */
-function raised(resources: Resources, { ownTasks }: Driver): Resources {
+export function raised(resources: Resources, { ownTasks }: Driver): Resources {
 	if (resources.pids === undefined || resources.pids.limit <= 0) return resources;
 	return { ...resources, pids: { limit: resources.pids.limit + ownTasks } };
 }

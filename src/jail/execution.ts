@@ -9,12 +9,11 @@ import type { Missing } from "../host/types.ts";
 import type { Denial } from "../outcome/types.ts";
 import type { Workload } from "../plan/types.ts";
 import type { Choice } from "../runtime/choose.ts";
-import { type Cause, checkCleanup, checkLost, groupUsage, outcomeOf, rawEnd } from "./ending.ts";
+import { type Cause, checkCleanup, groupUsage, outcomeOf, rawEnd } from "./ending.ts";
 import type { CopyIn, CopyOut, FileError } from "./files.ts";
 import { asLaunch, type Inside } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { type ExecLimits, limitsFor } from "./limits.ts";
-import { programOf } from "./reusable.ts";
 import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
 import type { RunResult, TerminalRequest } from "./types.ts";
 
@@ -81,7 +80,7 @@ export class Execution {
 		this.#options = options;
 		this.#limits = limitsFor(policy, options.limits);
 		const { cwd, env, terminal } = options;
-		this.#workload = programOf(reusable, policy, { command, cwd, env, terminal, limits: this.#limits });
+		this.#workload = reusable.program({ command, cwd, env, terminal, limits: this.#limits });
 	}
 
 	/** Has anything been done in the jail, so that it must be renewed? */
@@ -100,7 +99,7 @@ export class Execution {
 		if (copyIn.length > 0) {
 			this.#checkReset(await ready);
 			this.#used = true;
-			const errors = this.#inside.files.putAll(copyIn, this.#cwd);
+			const errors = await this.#inside.files.putAll(copyIn, this.#cwd);
 			if (errors.length > 0) return this.#notRun(errors);
 		}
 		const cancel = () => this.#stop("cancelled");
@@ -125,7 +124,7 @@ export class Execution {
 			return { ...(await this.#lost()), ...this.#collected(stdout, stderr), files: new Map(), fileErrors: [] };
 		}
 		if (reply.kind === "failed") throw this.#launchError(reply);
-		const { files, errors } = this.#inside.files.takeAll(this.#options.copyOut ?? [], this.#cwd);
+		const { files, errors } = await this.#inside.files.takeAll(this.#options.copyOut ?? [], this.#cwd);
 		return {
 			...this.#outcome(reply.exit, reply.exit.reports, this.#inside.keptProgram.reports),
 			...this.#collected(stdout, stderr),
@@ -153,6 +152,7 @@ export class Execution {
 				stdout: this.#budget(stdout),
 				stderr: this.#budget(stderr),
 			},
+			this.#inside.around.passable,
 		);
 		const receivers = terminal === undefined ? [] : [(fd: number) => terminal.onMaster(fd, budget)];
 		try {
@@ -191,9 +191,9 @@ export class Execution {
 		if (this.#cause !== "none") return;
 		this.#cause = cause;
 		if (!this.#sent) return;
-		const { process } = this.#inside;
+		const { process, around } = this.#inside;
 		process.signal(SIGKILL, true);
-		this.#after(KILL_PATIENCE_MS, () => process.close());
+		this.#after(KILL_PATIENCE_MS, () => around.close());
 	}
 
 	#notRun(errors: readonly FileError[]): ExecResult {
@@ -214,11 +214,11 @@ export class Execution {
 
 	/** The jail has ended with the program in it. */
 	async #lost(): Promise<RunResult> {
-		const { process, reusable, plan } = this.#inside;
+		const { process, around } = this.#inside;
 		const end = await process.end;
-		checkCleanup(end, reusable.plan);
-		checkLost(end, this.#cause);
-		return this.#outcome(undefined, end?.reports ?? new Map(), plan.reports);
+		checkCleanup(end, around.plan);
+		around.checkLost(end, this.#cause);
+		return this.#outcome(undefined, end?.reports ?? new Map(), around.reports);
 	}
 
 	#launchError({ failure }: Extract<ExecReply, { kind: "failed" }>): VmjailError {

@@ -83,8 +83,21 @@ function belowRoot(cwd: string, given: string): string {
 	return whole.slice(1);
 }
 
-/** Reads and writes below one jail's root, with its program's rights. */
-export class JailFiles {
+/** Reads and writes in one jail, with its program's rights. Both throw VmjailError USAGE for an entry that makes no sense. */
+export interface Files {
+	putAll(entries: readonly CopyIn[], cwd: string): MaybePromise<readonly FileError[]>;
+	takeAll(entries: readonly CopyOut[], cwd: string): MaybePromise<Taken>;
+}
+
+type MaybePromise<T> = T | Promise<T>;
+
+export interface Taken {
+	readonly files: ReadonlyMap<string, Buffer>;
+	readonly errors: readonly FileError[];
+}
+
+/** Below one jail's root on the host. */
+export class JailFiles implements Files {
 	readonly #addon: Addon = loadAddon();
 	readonly #root: number;
 	readonly #who: Uint32Array;
@@ -109,10 +122,7 @@ export class JailFiles {
 	}
 
 	/** @throws VmjailError USAGE for a path that names no file */
-	takeAll(
-		entries: readonly CopyOut[],
-		cwd: string,
-	): { readonly files: ReadonlyMap<string, Buffer>; readonly errors: readonly FileError[] } {
+	takeAll(entries: readonly CopyOut[], cwd: string): Taken {
 		const files = new Map<string, Buffer>();
 		const errors = entries.flatMap(({ path: name, maxBytes, optional, truncate = false }): readonly FileError[] => {
 			const below = belowRoot(cwd, name);

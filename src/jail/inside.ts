@@ -1,22 +1,40 @@
 /** What all programs of one jail share. */
 
 import type { EncodedProgram } from "../executor/encode.ts";
+import type { EndReport } from "../executor/frames.ts";
 import type { JailProcess } from "../executor/jail-process.ts";
-import type { Kept, Launch } from "../plan/types.ts";
+import type { Kept, Launch, Plan } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
-import type { JailFiles } from "./files.ts";
+import type { Cause } from "./ending.ts";
+import type { Files } from "./files.ts";
 import type { Reusable } from "./reusable.ts";
+import type { Passable } from "./stdio.ts";
 
 export interface Inside {
 	readonly policy: Policy;
 	readonly reusable: Reusable;
+	/** The pid 1 that runs the programs. Its `end` is that of the jail on the host. */
 	readonly process: JailProcess;
 	readonly plan: EncodedProgram;
 	readonly kept: Kept;
 	readonly keptProgram: EncodedProgram;
-	readonly files: JailFiles;
+	readonly files: Files;
 	readonly choice: Choice;
+	readonly around: Around;
+}
+
+/** The jail as the host's kernel has it: the same, or the one that holds the runtime in which the programs run. */
+export interface Around {
+	readonly plan: Plan;
+	/** Names of what is measured when it has ended. */
+	readonly reports: readonly string[];
+	/** Absent: programs may have any descriptor. */
+	readonly passable?: Passable;
+	/** @throws VmjailError where the loss of pid 1 is a fault of the sandbox */
+	checkLost(end: EndReport | undefined, cause: Cause): void;
+	/** Ends it, with all that is in it. */
+	close(): void;
 }
 
 /** Kept steps in the shape in which failures name steps. */

@@ -14,6 +14,7 @@ import type { Missing } from "../host/types.ts";
 import type { Kept } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
+import type { Driver } from "../runtime/driver.ts";
 import type { RuntimeOptions } from "./choose.ts";
 import { checkCleanup, checkLost, RUNLC } from "./ending.ts";
 import { type ExecOptions, type ExecResult, Execution } from "./execution.ts";
@@ -69,9 +70,43 @@ export class Jail {
 		}
 	}
 
-	static async #openWith(pins: Pins, policy: Policy, { signal }: JailOptions): Promise<Jail> {
-		refuseOthers(policy);
+	static async #openWith(pins: Pins, policy: Policy, options: JailOptions): Promise<Jail> {
+		refuseNetworked(policy);
 		const at = session();
+		const { runtime, rollback } = policy.system;
+		if (runtime !== "runlc" || rollback !== "") {
+			const { choose } = await import("./choose.ts");
+			const { choice, driver } = await choose(policy, await at.facts(), options);
+			if (driver !== undefined) return await Jail.#openDriven(at, driver, policy, choice, options.signal);
+			return await Jail.#openNative(at, pins, policy, choice, options.signal);
+		}
+		return await Jail.#openNative(at, pins, policy, RUNLC, options.signal);
+	}
+
+	static async #openDriven(
+		at: Session,
+		driver: Driver,
+		policy: Policy,
+		choice: Choice,
+		signal: AbortSignal | undefined,
+	): Promise<Jail> {
+		const { openDriven } = await import("./driven-jail.ts");
+		try {
+			const { inside, release } = await openDriven(at, driver, policy, choice, signal);
+			return new Jail(at, inside, release);
+		} catch (error) {
+			if (signal?.aborted) throw cancelled();
+			throw error;
+		}
+	}
+
+	static async #openNative(
+		at: Session,
+		pins: Pins,
+		policy: Policy,
+		choice: Choice,
+		signal: AbortSignal | undefined,
+	): Promise<Jail> {
 		const reusable = prepareReusable(policy, await at.facts(), at.newGroupId(), pins.keep);
 		const { facts, spec } = reusable;
 		const plan = encodePlan(reusable.plan, facts.arch);
@@ -84,7 +119,9 @@ export class Jail {
 			const root = await firstReset(process, reusable, kept, plan);
 			process.keep(keptProgram);
 			const files = new JailFiles(root, identityOf(spec));
-			const inside = { policy, reusable, process, plan, kept, keptProgram, files, choice: RUNLC };
+			const close = () => process.close();
+			const around = { plan: reusable.plan, reports: plan.reports, checkLost, close };
+			const inside = { policy, reusable, process, plan, kept, keptProgram, files, choice, around };
 			return new Jail(at, inside, () => {
 				closeSync(root);
 				pins.close();
@@ -145,11 +182,12 @@ export class Jail {
 	}
 
 	async #close(): Promise<void> {
-		this.#inside.process.close();
-		const end = await this.#inside.process.end;
+		const { process, around } = this.#inside;
+		around.close();
+		const end = await process.end;
 		this.#release();
 		if (end === undefined) await this.#session.sweepOwn();
-		else checkCleanup(end, this.#inside.reusable.plan);
+		else checkCleanup(end, around.plan);
 	}
 
 	[Symbol.asyncDispose](): Promise<void> {
@@ -161,12 +199,11 @@ function cancelled(): VmjailError {
 	return new VmjailError("JAIL_CLOSED", "opening the jail was given up", { remedy: "The caller's signal did so." });
 }
 
-function refuseOthers({ system, security }: Policy): void {
-	const networked = security.network.mode === "hostwithpolicy";
-	if (system.runtime === "runlc" && !networked) return;
-	const what = networked ? "security.network.mode: hostwithpolicy" : `system.runtime: ${system.runtime}`;
+function refuseNetworked({ security }: Policy): void {
+	if (security.network.mode !== "hostwithpolicy") return;
+	const what = "security.network.mode: hostwithpolicy";
 	throw new VmjailError("NOT_AVAILABLE", `${what}: not available yet in jails that are used again`, {
-		remedy: networked ? "Use run() for each program." : 'Set system.runtime to "runlc", or use run() for each program.',
+		remedy: "Use run() for each program.",
 	});
 }
 

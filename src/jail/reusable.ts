@@ -6,7 +6,7 @@ import type { HostFacts, Missing } from "../host/types.ts";
 import { belowGateway } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { withRealPaths } from "../oci/host-path.ts";
-import type { Spec } from "../oci/types.ts";
+import type { Process, Spec } from "../oci/types.ts";
 import { cgroupNamespaceSteps } from "../plan/namespaces.ts";
 import { mountsFor } from "../plan/plan.ts";
 import { renewSteps } from "../plan/renew.ts";
@@ -18,16 +18,21 @@ import { type ExecLimits, narrowed, rlimitsFor } from "./limits.ts";
 import { landlockMissing, planFor, specFor } from "./prepare.ts";
 
 /** In a spec without a command of its own. */
-const NO_COMMAND = ["true"];
+export const NO_COMMAND = ["true"];
 
 export interface Reusable {
 	readonly spec: Spec;
 	readonly facts: HostFacts;
 	readonly plan: Plan;
-	readonly groups: ReusableGroups;
 	readonly missing: readonly Missing[];
 	/** What pid 1 keeps for all programs. */
 	readonly kept: (beforeFilters: readonly Step[]) => Kept;
+	/**
+	 * One program.
+	 *
+	 * @throws VmjailError USAGE for arguments that no exec(2) takes, or for limits that cannot be one program's here
+	 */
+	readonly program: (program: Program) => Workload;
 }
 
 function planInGroups(plan: Plan, groups: ReusableGroups): Plan {
@@ -66,7 +71,7 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 		spec,
 		facts,
 		plan: planInGroups(plan, groups),
-		groups,
+		program: (program) => programOf({ spec, facts, groups }, policy, program),
 		missing: [...groups.missing, ...landlockMissing(facts, optional), ...mac],
 		kept: (beforeFilters) => ({
 			before: [...renew, ...groups.renew],
@@ -93,24 +98,30 @@ function environmentOf({ env, terminal }: Program, spec: Spec, facts: HostFacts)
 }
 
 /** Somebody's copy of the file for writing is on its way to being closed: a fork between open(2) and exec(2) elsewhere. */
-function patient(step: Step): Step {
+export function patient(step: Step): Step {
 	return step.call === "execve" ? { ...step, retryBusy: true } : step;
 }
 
-/**
- * One program in such a jail.
- *
- * @throws VmjailError USAGE for arguments that no exec(2) takes
- */
-export function programOf({ spec, facts, groups }: Reusable, policy: Policy, program: Program): Workload {
-	const { command, cwd, terminal, limits } = program;
-	const process = {
+/** A program's process, out of that of a spec without a command of its own. */
+export function processOf(program: Program, spec: Spec, facts: HostFacts): Process {
+	return {
 		...spec.process,
-		args: command,
+		args: program.command,
 		env: environmentOf(program, spec, facts),
-		cwd: cwd ?? spec.process.cwd,
-		rlimits: rlimitsFor(spec.process.rlimits ?? [], limits),
+		cwd: program.cwd ?? spec.process.cwd,
+		rlimits: rlimitsFor(spec.process.rlimits ?? [], program.limits),
 	};
+}
+
+interface Host {
+	readonly spec: Spec;
+	readonly facts: HostFacts;
+	readonly groups: ReusableGroups;
+}
+
+function programOf({ spec, facts, groups }: Host, policy: Policy, program: Program): Workload {
+	const { terminal, limits } = program;
+	const process = processOf(program, spec, facts);
 	const { cpuMs, wallMs } = limits;
 	const entry = entryOf({ process, linux: spec.linux }, facts, {
 		...(terminal === undefined ? {} : { terminal }),

@@ -40,6 +40,9 @@ export const MS_REC = 0x4000;
 export const MS_PRIVATE = 0x40000;
 export const MNT_DETACH = 2;
 
+/** mount(2), for kernels without mount_setattr(2). */
+export const MS = { rdonly: 0x1, nosuid: 0x2, nodev: 0x4, noexec: 0x8, remount: 0x20, bind: 0x1000 } as const;
+
 /** mount_setattr(2) */
 export const MOUNT_ATTR_RDONLY = 0x1;
 export const MOUNT_ATTR_NOSUID = 0x2;

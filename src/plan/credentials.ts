@@ -87,7 +87,7 @@ export function becomeKeeping(id: number, names: readonly string[]): readonly St
 	];
 }
 
-function boundingSteps(names: readonly string[]): readonly Step[] {
+export function boundingSteps(names: readonly string[]): readonly Step[] {
 	const kept = new Set(names.map(capabilityNumber));
 	return Array.from({ length: LAST_CAPABILITY + 1 }, (_, number) => number)
 		.filter((number) => !kept.has(number))
@@ -101,10 +101,15 @@ function boundingSteps(names: readonly string[]): readonly Step[] {
 
 /**
  * The ids, then the capabilities, in the order in which each step still has the right to do the next.
- * `canSetGroups`: setgroups(2) is denied in an unprivileged caller's user namespace. `hasSecurebits`: gVisor has none;
- * there the bounding set, which is emptied first, keeps uid 0 from getting capabilities.
+ * `canSetGroups`: setgroups(2) is denied in an unprivileged caller's user namespace.
  */
-export function credentialSteps(process: Process, canSetGroups: boolean, hasSecurebits = true): readonly Step[] {
+export function credentialSteps(process: Process, canSetGroups: boolean): readonly Step[] {
+	const kept = process.capabilities?.permitted ?? [];
+	return [...boundingSteps(kept), lockSecurebits(kept), ...identitySteps(process, canSetGroups)];
+}
+
+/** The same without what a parent has done already: its bounding set and securebits are inherited. */
+export function identitySteps(process: Pick<Process, "user" | "capabilities">, canSetGroups: boolean): readonly Step[] {
 	const kept = process.capabilities?.permitted ?? [];
 	const { uid, gid, additionalGids = [] } = process.user;
 	const groups = struct(
@@ -117,8 +122,6 @@ export function credentialSteps(process: Process, canSetGroups: boolean, hasSecu
 		args: [additionalGids.length, additionalGids.length === 0 ? 0 : groups],
 	};
 	return [
-		...boundingSteps(kept),
-		...(hasSecurebits ? [lockSecurebits(kept)] : []),
 		...(canSetGroups ? [setGroups] : []),
 		{ label: `become group ${gid}`, call: "setresgid", args: [gid, gid, gid] },
 		{ label: `become user ${uid}`, call: "setresuid", args: [uid, uid, uid] },

@@ -6,7 +6,8 @@
 import type { Architecture, ProgramFact } from "../host/types.ts";
 import type { LinuxSeccomp, Process } from "../oci/types.ts";
 import { AT_FDCWD, O_CLOEXEC, O_PATH, SIG_SETMASK } from "./constants.ts";
-import { becomeKeeping, credentialSteps, rlimitSteps } from "./credentials.ts";
+import { becomeKeeping, boundingSteps, identitySteps, rlimitSteps } from "./credentials.ts";
+import { type InnerMounts, innerHoldSteps, innerRenewSteps } from "./inner-renew.ts";
 import { programFiles, stopAtExecSteps } from "./programs.ts";
 import { filterStep } from "./seccomp/install.ts";
 import { cstring, struct } from "./steps.ts";
@@ -49,7 +50,7 @@ const INNER_ID = 2_147_483_000;
  * Of pid 1: to end, trace and be told of programs of another user, to become that user, to empty its sets of
  * capabilities, to give it its limits, and to look at files that are that user's alone.
  */
-export const INNER_CAPABILITIES = [
+const CAPABILITIES = [
 	"CAP_DAC_READ_SEARCH",
 	"CAP_KILL",
 	"CAP_SETGID",
@@ -59,33 +60,51 @@ export const INNER_CAPABILITIES = [
 	"CAP_SYS_RESOURCE",
 ] as const;
 
+/** Besides, where the jail is used again: to mount file systems of its kernel's, and what stands on them. */
+const RENEWING = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN"] as const;
+
+/** How often a jail runs a program. */
+export type Uses = "once" | "again";
+
+/** @param granted capabilities that programs are to have: pid 1 must have what it gives */
+export function innerCapabilities(uses: Uses, granted: readonly string[]): readonly string[] {
+	return [...new Set([...CAPABILITIES, ...(uses === "again" ? RENEWING : []), ...granted])];
+}
+
 export interface InnerPlanOptions {
 	readonly arch: Architecture;
 	readonly programs: readonly ProgramFact[];
-	/** Capabilities that programs are to have: pid 1 must have what it gives. */
 	readonly granted: readonly string[];
+	/** Present: the jail is used again. */
+	readonly renewed?: InnerMounts;
 }
 
 /** What is left to set up inside, by pid 1, which the runtime started as root of its kernel: its own user, and the list. */
-export function innerPlanOf({ arch, programs, granted }: InnerPlanOptions): Plan {
+export function innerPlanOf({ arch, programs, granted, renewed }: InnerPlanOptions): Plan {
 	const none: readonly Step[] = [];
 	const child = [
-		...becomeKeeping(INNER_ID, [...new Set([...INNER_CAPABILITIES, ...granted])]),
+		...becomeKeeping(INNER_ID, innerCapabilities(renewed === undefined ? "once" : "again", granted)),
+		// gVisor has no securebits: without a bounding set uid 0 gets no capability either. It is inherited by all programs.
+		...boundingSteps(granted),
+		...(renewed === undefined ? [] : innerHoldSteps(renewed, INNER_ID)),
 		...allowSteps(programs, arch),
 	];
 	return { cloneFlags: 0n, before: none, parent: none, child, account: none, cleanup: none, keep: [] };
 }
 
-export interface InnerWorkloadOptions {
+export interface InnerConfinement {
 	readonly arch: Architecture;
 	/** Programs are held to a list: the guard looks at each execve(2). */
 	readonly guarded: boolean;
 	/** In the runtime's words; every one of them holds. */
 	readonly filters: readonly LinuxSeccomp[];
+}
+
+export interface InnerEntryOptions {
 	/** The program has pid 1's own streams: of these the terminal is one. Absent: it gets streams of its own. */
 	readonly inherits?: { readonly terminal: readonly TerminalStream[] };
-	readonly cpuLimitMs?: number;
-	readonly wallLimitMs?: number;
+	readonly cpuLimitMs?: number | undefined;
+	readonly wallLimitMs?: number | undefined;
 }
 
 /**
@@ -93,8 +112,16 @@ export interface InnerWorkloadOptions {
  *
  * @throws VmjailError USAGE for arguments that no exec(2) takes
  */
-export function innerWorkloadOf(process: Process, options: InnerWorkloadOptions): Workload {
-	const { arch, guarded, filters, inherits, cpuLimitMs, wallLimitMs } = options;
+export function innerWorkloadOf(process: Process, options: InnerConfinement & InnerEntryOptions): Workload {
+	const { exec, ...entry } = innerEntryOf(process, options);
+	return { ...entry, child: [...entry.child, ...innerConfinementSteps(process, options), ...exec] };
+}
+
+/** The same for a jail that keeps {@link innerConfinementSteps} and takes them between `child` and `exec`. */
+export function innerEntryOf(
+	process: Process,
+	{ inherits, cpuLimitMs, wallLimitMs }: InnerEntryOptions,
+): Workload & { readonly exec: readonly Step[] } {
 	const [terminal] = inherits?.terminal ?? [];
 	return {
 		cloneFlags: 0n,
@@ -108,16 +135,30 @@ export function innerWorkloadOf(process: Process, options: InnerWorkloadOptions)
 			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
 			{ label: "set the umask", call: "umask", args: [0o022] },
 			...rlimitSteps(process.rlimits ?? []),
-			...credentialSteps(process, true, false),
-			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
-			{ label: "close every other descriptor", call: "close_range", args: [3, 0x7fff_ffff, 0] },
-			...(guarded ? stopAtExecSteps(arch) : []),
-			...filters.map((profile, i) => filterStep(`install seccomp filter ${i + 1}`, profile, arch)),
-			...execSteps(process),
 		],
+		exec: execSteps(process),
 		...(cpuLimitMs === undefined ? {} : { cpuLimitMs }),
 		...(wallLimitMs === undefined ? {} : { wallLimitMs }),
 	};
+}
+
+/** In the program's process: takes its rights away, in the order in which each step still has the right to do the next. */
+export function innerConfinementSteps(
+	process: Pick<Process, "user" | "capabilities">,
+	{ arch, guarded, filters }: InnerConfinement,
+): readonly Step[] {
+	return [
+		...identitySteps(process, true),
+		{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
+		{ label: "close every other descriptor", call: "close_range", args: [3, 0x7fff_ffff, 0] },
+		...(guarded ? stopAtExecSteps(arch) : []),
+		...filters.map((profile, i) => filterStep(`install seccomp filter ${i + 1}`, profile, arch)),
+	];
+}
+
+/** In pid 1 while no other process is in the jail. */
+export function innerRenewal(mounts: InnerMounts): readonly Step[] {
+	return innerRenewSteps(mounts, INNER_ID);
 }
 
 const STREAM_NUMBER: Readonly<Record<TerminalStream & SlotName, number>> = { stdin: 0, stdout: 1, stderr: 2 };

@@ -2,6 +2,7 @@
 
 import type { VmjailError } from "../errors.ts";
 import type { LinuxSeccomp, Process, Spec } from "../oci/types.ts";
+import type { Uses } from "../plan/inner.ts";
 import type { EnteredNetwork } from "./entered-network.ts";
 import type { StageCopy } from "./stage/types.ts";
 import type { Job } from "./supervise/types.ts";
@@ -65,7 +66,7 @@ export interface PrepareOptions {
 	/** Of the namespace in which the run's job will be started; absent: as the spec says. */
 	readonly network?: EnteredNetwork;
 	/** The jail's first process is vmjail's own pid 1 (`vmjail-executor inner 3`), which runs the program by and by. */
-	readonly inner?: boolean;
+	readonly inner?: Uses;
 	/** Files of the host that stand in the jail in place of others, read-only. */
 	readonly copies?: readonly StageCopy[];
 }

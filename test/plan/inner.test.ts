@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { ProgramFact } from "../../src/host/types.ts";
-import type { Process } from "../../src/oci/types.ts";
-import { innerPlanOf, innerWorkloadOf } from "../../src/plan/inner.ts";
-import type { Launch } from "../../src/plan/types.ts";
+import type { Mount, Process } from "../../src/oci/types.ts";
+import { innerPlanOf, innerRenewal, innerWorkloadOf } from "../../src/plan/inner.ts";
+import type { Arg, Launch } from "../../src/plan/types.ts";
 
 const arch = "x86_64" as const;
 const program: ProgramFact = {
@@ -32,7 +32,7 @@ describe("the plan inside", () => {
 	});
 
 	it("finds each program and interpreter component by component, following no link", () => {
-		expect(labels(plan).slice(4)).toEqual([
+		expect(labels(plan).filter((label) => /^(open|let) /.test(label))).toEqual([
 			...["open /usr in the jail", "open /usr/bin in the jail", "open /usr/bin/s in the jail", "let /usr/bin/s run"],
 			...[
 				"open /usr in the jail",
@@ -91,3 +91,55 @@ describe("a program inside", () => {
 		expect(inherited.child.find(({ call }) => call === "ioctl")?.args[0]).toBe(1);
 	});
 });
+
+describe("a jail that is used again, inside", () => {
+	const mounts: readonly Mount[] = [
+		{ destination: "/dev", type: "tmpfs", options: ["nosuid"] },
+		{ destination: "/dev/pts", type: "devpts", options: ["nosuid", "mode=0620"] },
+		{ destination: "/dev/shm", type: "tmpfs", options: ["nosuid", "noexec", "mode=1777", "size=64m"] },
+		{ destination: "/run", type: "tmpfs", options: ["ro"] },
+		{ destination: "/tmp", type: "tmpfs", options: ["nosuid", "nodev", "size=5"] },
+		{ destination: "/tmp/a/file", type: "bind", source: "/x", options: ["rbind", "ro"] },
+		{ destination: "/home/u", type: "bind", source: "/home/u", options: ["rbind"] },
+	];
+	const inner = { mounts, isFolder: () => false };
+	const renewal = innerRenewal(inner).map(({ label }) => label);
+
+	it("mounts anew what programs can write to, and nothing of the host's or of /dev's", () => {
+		expect(renewal.filter((label) => label.startsWith("unmount"))).toEqual([
+			...["unmount the old /dev/pts", "unmount the old /dev/shm", "unmount the old /tmp"],
+		]);
+		const made = innerRenewal(inner).filter(({ label }) => label.startsWith("mount a new"));
+		expect(made.map(({ args }) => [args[1], args[3], args[4]].map((arg) => shown(arg)))).toEqual([
+			['"/dev/pts"', "2", '""'],
+			['"/dev/shm"', "10", '"mode=1777,size=64m"'],
+			['"/tmp"', "6", '"size=5"'],
+		]);
+		expect(renewal).toContain("enter a new IPC namespace");
+	});
+
+	it("puts back the binds that stood on it, with the folders on the way", () => {
+		const at = renewal.indexOf("mount a new tmpfs on /tmp");
+		expect(renewal.slice(at + 1)).toEqual([
+			"make /tmp/a",
+			"make /tmp/a/file",
+			"put back /tmp/a/file",
+			"restrict /tmp/a/file",
+		]);
+		const plan = innerPlanOf({ arch, programs: [], granted: [], renewed: inner });
+		expect(labels(plan)).toEqual(
+			expect.arrayContaining(["keep /tmp/a/file", "take /dev from programs", "restrict /proc/sys"]),
+		);
+		expect(labels(plan).join()).not.toContain("keep /home/u");
+	});
+
+	it("gives pid 1 what mounting takes only then", () => {
+		const capabilities = (of: Launch) => labels(of).find((label) => label.startsWith("keep only"));
+		expect(capabilities(innerPlanOf({ arch, programs: [], granted: [], renewed: inner }))).toContain("CAP_SYS_ADMIN");
+		expect(capabilities(innerPlanOf({ arch, programs: [], granted: [] }))).not.toContain("CAP_SYS_ADMIN");
+	});
+});
+
+function shown(arg: Arg | undefined): string {
+	return typeof arg === "object" && "shown" in arg ? arg.shown : String(arg);
+}

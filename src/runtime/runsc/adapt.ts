@@ -3,6 +3,7 @@
 import { VmjailError } from "../../errors.ts";
 import { below, isWithin } from "../../oci/paths.ts";
 import type { IdMapping, Linux, Mount, Process, Spec } from "../../oci/types.ts";
+import type { Uses } from "../../plan/inner.ts";
 import { isBind } from "../mounts.ts";
 import type { Stage } from "../stage/types.ts";
 import type { Abilities } from "./abilities.ts";
@@ -72,7 +73,7 @@ export interface AdaptInput {
 	readonly emptyFile: string;
 	readonly abilities: Abilities;
 	/** vmjail's own pid 1 comes first, and the program by it. */
-	readonly inner?: boolean;
+	readonly inner?: Uses | undefined;
 	/** Ids of the caller; privileged: may map any id. */
 	readonly caller: { readonly uid: number; readonly gid: number; readonly privileged: boolean };
 }
@@ -82,7 +83,7 @@ export interface AdaptInput {
  * seccomp profile speaks gVisor's words, limits are left to the control group around runsc, and annotations that
  * would change runsc's own behaviour are gone.
  */
-export function adapt({ spec, stage, emptyFile, abilities, caller, inner = false }: AdaptInput): Spec {
+export function adapt({ spec, stage, emptyFile, abilities, caller, inner }: AdaptInput): Spec {
 	const ids = idsOf(spec, abilities, caller);
 	const { annotations: _, ...rest } = spec;
 	const adapted: Spec = {
@@ -99,9 +100,9 @@ export function adapt({ spec, stage, emptyFile, abilities, caller, inner = false
 			seccomp: sentrySeccomp(spec.linux.seccomp),
 		},
 	};
-	if (!inner) return adapted;
+	if (inner === undefined) return adapted;
 	// Without privileges runsc's own processes become the first process's user, and can become the caller's only.
-	return withInner(adapted, caller.privileged ? { uid: 0, gid: 0 } : ids.user);
+	return withInner(adapted, inner, caller.privileged ? { uid: 0, gid: 0 } : ids.user);
 }
 
 /** The program's user as the Sentry is told of it. */

@@ -6,6 +6,7 @@ import { VmjailError } from "../../errors.ts";
 import { parseMountinfo } from "../../host/mountinfo.ts";
 import { specToJson } from "../../oci/json.ts";
 import type { Spec } from "../../oci/types.ts";
+import type { Uses } from "../../plan/inner.ts";
 import type { Accel } from "../../policy/types.ts";
 import {
 	type DrivenRun,
@@ -55,11 +56,7 @@ export function runscDriver(options: RunscOptions): Driver {
 	};
 }
 
-function prepare(
-	options: RunscOptions,
-	asked: Spec,
-	{ inner = false, copies = [], network }: PrepareOptions = {},
-): DrivenRun {
+function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], network }: PrepareOptions = {}): DrivenRun {
 	const { runsc, caller, accel } = options;
 	const dir = makeRunDir(options.runDir);
 	try {
@@ -74,12 +71,14 @@ function prepare(
 			...(debugLog === undefined ? {} : { debugLog }),
 			network: networkOf(spec.linux),
 			rootless: !caller.privileged,
-			...(inner ? { passDescriptors: [{ host: CONTROL, inside: INNER_SOCKET }], execDescriptor: EXECUTOR } : {}),
+			...(inner !== undefined
+				? { passDescriptors: [{ host: CONTROL, inside: INNER_SOCKET }], execDescriptor: EXECUTOR }
+				: {}),
 		});
 		const ids = runsc.abilities.ownUid ? { uid: caller.uid, gid: caller.gid } : { uid: 0, gid: 0 };
 		const job = {
 			...{ argv, stage },
-			...(inner ? { passes: INNER_DESCRIPTORS } : {}),
+			...(inner !== undefined ? { passes: INNER_DESCRIPTORS } : {}),
 			...(caller.privileged ? {} : { asIds: ids }),
 		};
 		return new RunscRun(dir, options, job, debugLog);
@@ -93,7 +92,7 @@ function prepare(
 const CONTROL = 3;
 const EXECUTOR = 4;
 
-function writeBundle(dir: RunDir, spec: Spec, inner: boolean, { runsc, caller }: RunscOptions): Stage {
+function writeBundle(dir: RunDir, spec: Spec, inner: Uses | undefined, { runsc, caller }: RunscOptions): Stage {
 	// Where the jail shows the folder for temporary files, it would show the run's own.
 	const masked = { ...spec, linux: { ...spec.linux, maskedPaths: [...(spec.linux.maskedPaths ?? []), dir.path] } };
 	const own = forStage(masked);

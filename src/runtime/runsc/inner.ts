@@ -1,7 +1,7 @@
 /** vmjail's own pid 1 as the first process of gVisor's jail: its part of the spec, and the filters of the programs it runs. Pure. */
 
 import type { LinuxSeccomp, SeccompAction, Spec } from "../../oci/types.ts";
-import { INNER_CAPABILITIES } from "../../plan/inner.ts";
+import { innerCapabilities, type Uses } from "../../plan/inner.ts";
 import { OWN_LOG, REFUSED } from "./refused.ts";
 
 /** Where pid 1 finds its socket. */
@@ -14,8 +14,8 @@ export const INNER_SOCKET = 3;
  * @param start whom pid 1 starts as, before it takes an id of its own: root has capabilities in every build, another user
  *   has ambient ones, in builds that know them
  */
-export function withInner(spec: Spec, start: { readonly uid: number; readonly gid: number }): Spec {
-	const granted = [...new Set([...INNER_CAPABILITIES, ...(spec.process.capabilities?.permitted ?? [])])];
+export function withInner(spec: Spec, uses: Uses, start: { readonly uid: number; readonly gid: number }): Spec {
+	const granted = innerCapabilities(uses, spec.process.capabilities?.permitted ?? []);
 	const { seccomp: _, ...linux } = spec.linux;
 	return {
 		...spec,

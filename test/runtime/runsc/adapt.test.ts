@@ -35,7 +35,7 @@ const base: Spec = {
 	},
 };
 
-function adapted(spec: Spec = base, caller = root, ownUid = true, inner = false): Spec {
+function adapted(spec: Spec = base, caller = root, ownUid = true, inner?: "once" | "again"): Spec {
 	const own = forStage(spec);
 	return adapt({
 		spec: own,
@@ -150,7 +150,7 @@ describe("networkOf", () => {
 
 describe("a spec for vmjail's own pid 1", () => {
 	it("has it in place of the program, with what it needs to keep programs of another user in check", () => {
-		const { process, linux } = adapted(base, root, true, true);
+		const { process, linux } = adapted(base, root, true, "once");
 		expect(process).toMatchObject({ args: ["vmjail-init", "inner", "3"], cwd: "/", env: [], user: { uid: 0, gid: 0 } });
 		expect(process.capabilities?.permitted).toEqual(
 			expect.arrayContaining(["CAP_KILL", "CAP_SETUID", "CAP_SYS_PTRACE"]),
@@ -161,7 +161,7 @@ describe("a spec for vmjail's own pid 1", () => {
 	});
 
 	it("starts as the one user that a caller without privileges can give", () => {
-		expect(adapted(base, user, true, true).process.user).toEqual({ uid: 1000, gid: 100 });
-		expect(adapted(base, user, false, true).process.user).toEqual({ uid: 0, gid: 0 });
+		expect(adapted(base, user, true, "once").process.user).toEqual({ uid: 1000, gid: 100 });
+		expect(adapted(base, user, false, "once").process.user).toEqual({ uid: 0, gid: 0 });
 	});
 });
