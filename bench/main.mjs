@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--quick] [--json]`: start-up time and memory of vmjail beside its peers, all in one run.
+ * `npm run bench -- [--quick] [--json] [--runsc]`: start-up time and memory of vmjail beside its peers, all in one run.
  *
  * Machines differ and are busy: the ratios are what counts, the milliseconds only say how much one is here.
  */
@@ -7,11 +7,12 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { IN_JAIL, measureMemory } from "./memory.mjs";
+import { benchRunsc } from "./runsc.mjs";
 import { setUp } from "./setup.mjs";
 import { measureStartup, NAMES } from "./startup.mjs";
 import { table } from "./table.mjs";
 
-const KNOWN = ["--quick", "--json"];
+const KNOWN = ["--quick", "--json", "--runsc"];
 
 function host() {
 	const cpu = /^model name\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1];
@@ -78,6 +79,7 @@ async function main(args) {
 		process.stderr.write(`bench: unknown option ${unknown.join(" ")}; known: ${KNOWN.join(" ")}\n`);
 		return 2;
 	}
+	if (args.includes("--runsc")) return benchRunsc(args);
 	const context = setUp();
 	process.once("exit", context.close);
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));

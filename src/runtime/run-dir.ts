@@ -2,7 +2,9 @@
 
 import { randomBytes } from "node:crypto";
 import {
+	accessSync,
 	chmodSync,
+	constants,
 	lstatSync,
 	mkdirSync,
 	mkdtempSync,
@@ -11,6 +13,7 @@ import {
 	readlinkSync,
 	realpathSync,
 	rmSync,
+	statfsSync,
 	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,12 +38,29 @@ export interface RunDir {
 
 const PREFIX = "vmjail-run-";
 
+const MEMORY = "/dev/shm";
+/** statfs(2). */
+const TMPFS_MAGIC = 0x01021994;
+/** Logs and all, a run takes a tenth of this. */
+const ROOM_BYTES = 8 << 20;
+
+/** In memory, where making and removing folders takes no time and waits for no disk; else the folder for temporary files. */
+export function defaultParent(memory = MEMORY): string {
+	try {
+		const { type, bavail, bsize } = statfsSync(memory);
+		accessSync(memory, constants.W_OK | constants.X_OK);
+		return type === TMPFS_MAGIC && bavail * bsize > ROOM_BYTES ? memory : tmpdir();
+	} catch {
+		return tmpdir();
+	}
+}
+
 /**
- * Makes the folder below `folder` (default: the folder for temporary files). Others may pass through it to the root, which
+ * Makes the folder below `folder` (default: {@link defaultParent}). Others may pass through it to the root, which
  * is empty outside of the jail's mount namespace; the rest is the caller's alone. First removes those of processes
  * that were killed before they could.
  */
-export function makeRunDir(folder: string = tmpdir()): RunDir {
+export function makeRunDir(folder: string = defaultParent()): RunDir {
 	const parent = realpathSync(folder);
 	const namespace = pidNamespace();
 	sweep(parent, namespace);

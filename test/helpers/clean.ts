@@ -66,8 +66,10 @@ function mounts(): string[] {
 }
 
 function temporaryFiles(): string[] {
-	const names = orElse([], () => readdirSync(tmpdir()));
-	return names.filter((name) => name.startsWith("vmjail-")).map((name) => `file ${join(tmpdir(), name)}`);
+	return [tmpdir(), "/dev/shm"].flatMap((folder) => {
+		const names = orElse([], () => readdirSync(folder));
+		return names.filter((name) => name.startsWith("vmjail-")).map((name) => `file ${join(folder, name)}`);
+	});
 }
 
 /**

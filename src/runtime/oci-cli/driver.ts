@@ -20,7 +20,7 @@ export interface OciCliOptions {
 	/** Absolute path of the binary. */
 	readonly path: string;
 	readonly caller: { readonly uid: number; readonly gid: number; readonly privileged: boolean };
-	/** Parent of the private folders. Default: the folder for temporary files. */
+	/** Parent of the private folders. Default: see `defaultParent` in run-dir.ts. */
 	readonly runDir?: string;
 }
 

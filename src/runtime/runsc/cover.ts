@@ -24,9 +24,12 @@ export function coversAll(cubes: readonly Cube[]): boolean {
 }
 
 function mostFrequentBit(cubes: readonly Cube[]): bigint {
-	const counts = Array.from({ length: 64 }, (_, i) => {
-		const bit = 1n << BigInt(i);
-		return { bit, count: cubes.filter(({ mask }) => (mask & bit) !== 0n).length };
-	});
-	return counts.reduce((most, next) => (next.count > most.count ? next : most)).bit;
+	const counts = new Map<bigint, number>();
+	for (const { mask } of cubes) {
+		for (let rest = mask; rest !== 0n; rest &= rest - 1n) {
+			const bit = rest & -rest;
+			counts.set(bit, (counts.get(bit) ?? 0) + 1);
+		}
+	}
+	return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
 }

@@ -37,7 +37,7 @@ export interface RunscOptions {
 	readonly debugLog?: string;
 	/** Called when a run comes to nothing: what was believed of this runsc may no longer be true. */
 	readonly onFailure?: () => void;
-	/** Parent of the private folders. Default: the folder for temporary files. */
+	/** Parent of the private folders. Default: see `defaultParent` in run-dir.ts. */
 	readonly runDir?: string;
 }
 

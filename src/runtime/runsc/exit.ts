@@ -8,8 +8,14 @@ export interface LogLine {
 	readonly level: string;
 }
 
+/** What `runsc run` writes, at level debug, when the program has been started. */
+const STARTED = "Waiting for container ";
+
+/** Nine lines in ten, and long ones: not worth reading. Within a message the quotes would be escaped. */
+const isChatter = (line: string) => line.includes('"level":"debug"') && !line.includes(STARTED);
+
 /**
- * JSON log lines; what is not one (a line cut short by a kill, a Go stack trace) is left out. Several objects may share
+ * JSON log lines, without what is said for debugging; what is not one (a line cut short by a kill, a Go stack trace) is left out. Several objects may share
  * a line: the gofer and the Sentry write to the same file.
  */
 export function parseLog(text: string): readonly LogLine[] {
@@ -17,6 +23,7 @@ export function parseLog(text: string): readonly LogLine[] {
 		.replaceAll('}{"msg":', '}\n{"msg":')
 		.split("\n")
 		.flatMap((line): readonly LogLine[] => {
+			if (isChatter(line)) return [];
 			try {
 				const { msg, level } = JSON.parse(line) as Partial<LogLine>;
 				return typeof msg === "string" && typeof level === "string" ? [{ msg, level }] : [];
@@ -39,7 +46,7 @@ export function exitOf(log: readonly LogLine[]): RawExit | undefined {
 
 /** `runsc run` waits for the program, or has done so. */
 export function hasStarted(log: readonly LogLine[]): boolean {
-	return log.some(({ msg }) => msg.includes("Waiting for container ")) || exitOf(log) !== undefined;
+	return log.some(({ msg }) => msg.includes(STARTED)) || exitOf(log) !== undefined;
 }
 
 /** What the debug log puts before a message: "util.go:64] FATAL ERROR: ". */

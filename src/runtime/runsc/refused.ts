@@ -49,7 +49,18 @@ const ENOSYS = 38;
  * ENOSYS becomes SCMP_ACT_TRACE, which answers ENOSYS where nobody traces: the C library falls back from clone3 to
  * clone only on that answer. SCMP_ACT_NOTIFY has nobody to ask in there, and becomes a refusal.
  */
-export function sentrySeccomp(profile: LinuxSeccomp = { defaultAction: "SCMP_ACT_ALLOW" }): LinuxSeccomp {
+export function sentrySeccomp(profile: LinuxSeccomp = NO_PROFILE): LinuxSeccomp {
+	const known = translated.get(profile) ?? translate(profile);
+	translated.set(profile, known);
+	return known;
+}
+
+const NO_PROFILE: LinuxSeccomp = { defaultAction: "SCMP_ACT_ALLOW" };
+
+/** A profile never changes; each takes 8 ms. */
+const translated = new WeakMap<LinuxSeccomp, LinuxSeccomp>();
+
+function translate(profile: LinuxSeccomp): LinuxSeccomp {
 	const byName = new Map<string, Rule[]>();
 	for (const { names, action, errnoRet, args = [] } of profile.syscalls ?? []) {
 		for (const name of new Set(names)) {

@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Mount, Spec } from "../../../src/oci/types.ts";
+import { defaultParent } from "../../../src/runtime/run-dir.ts";
 import type { Runsc } from "../../../src/runtime/runsc/find.ts";
 import { probeRunsc } from "../../../src/runtime/runsc/probe.ts";
 import { runscBuilds } from "../../conformance/runtimes.ts";
@@ -196,7 +197,9 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 			expect(processesWith(own)).toEqual([]);
 			// The folder is the next run's to remove.
 			vmjailWith(runsc, ["--", "/bin/true"]);
-			expect(readdirSync("/tmp").filter((name) => name.startsWith("vmjail-run-") && name.includes(own))).toEqual([]);
+			expect(
+				readdirSync(defaultParent()).filter((name) => name.startsWith("vmjail-run-") && name.includes(own)),
+			).toEqual([]);
 		});
 
 		it("takes a signal by the Sentry's socket, also while it is starting", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { exitOf, failureOf, parseLog } from "../../../src/runtime/runsc/exit.ts";
+import { exitOf, failureOf, hasStarted, parseLog } from "../../../src/runtime/runsc/exit.ts";
 
 const info = (msg: string) => JSON.stringify({ msg, level: "info", time: "t" });
 const error = (msg: string) => JSON.stringify({ msg, level: "error", time: "t" });
@@ -9,6 +9,19 @@ describe("parseLog", () => {
 	it("reads lines, objects that share a line, and passes over the rest", () => {
 		const text = `${info("a")}${error("b")}\ngoroutine 1 [running]:\n{"msg":"cut sho\n${info("c")}\n`;
 		expect(parseLog(text).map(({ msg }) => msg)).toEqual(["a", "b", "c"]);
+	});
+});
+
+describe("what is said for debugging", () => {
+	const debug = (msg: string) => JSON.stringify({ msg, level: "debug", time: "t" });
+
+	it("is passed over, but for the word that the program has been started", () => {
+		const waits = debug('sandbox.go:1215] Waiting for container "1" in sandbox "1"');
+		const log = parseLog(`${debug("spec: {…}")}\n${waits}\n${info('says "level":"debug"')}\n`);
+		expect(log.map(({ level }) => level)).toEqual(["debug", "info"]);
+		expect(hasStarted(log)).toBe(true);
+		expect(hasStarted(parseLog(`${debug("Start container")}\n`))).toBe(false);
+		expect(hasStarted(parseLog(info("cli.go:317] Exiting with status: 0")))).toBe(true);
 	});
 });
 

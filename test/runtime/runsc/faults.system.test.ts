@@ -2,11 +2,11 @@
 
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { run } from "../../../src/jail/run.ts";
 import { closeSession } from "../../../src/jail/session.ts";
+import { defaultParent } from "../../../src/runtime/run-dir.ts";
 import { runscBuilds } from "../../conformance/runtimes.ts";
 import { policyOf } from "../../helpers/policy.ts";
 import { requireOr } from "../../helpers/requirement.ts";
@@ -22,7 +22,9 @@ const lenient = policyOf({ system: { ...system, rollback: "runlc" } });
 
 /** Folders of runs of this process. */
 const runDirs = () =>
-	readdirSync(tmpdir()).filter((name) => name.startsWith("vmjail-run-") && name.split("-")[3] === String(process.pid));
+	readdirSync(defaultParent()).filter(
+		(name) => name.startsWith("vmjail-run-") && name.split("-")[3] === String(process.pid),
+	);
 
 /** Processes whose command line holds the text. */
 const processesWith = (text: string) =>

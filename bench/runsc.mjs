@@ -1,0 +1,151 @@
+/**
+ * `node bench/runsc.mjs [--quick] [--json]`, or `npm run bench -- --runsc`: a cold start of gVisor by vmjail beside `runsc run` by
+ * hand with the same bundle, in turns. What is measured is vmjail's own part; gVisor's is in both.
+ */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { checkout, library, say } from "./setup.mjs";
+import { shuffled, summary } from "./statistics.mjs";
+import { table } from "./table.mjs";
+import { Timer } from "./timer.mjs";
+
+const PROGRAM = "/bin/true";
+const POLICY = JSON.stringify({ extends: "default", system: { runtime: "runsc", rollback: "" } });
+/** The library beside the bare command, at the median of the rounds' ratios. */
+const MOST = 1.1;
+
+const NAMES = {
+	bare: "runsc run, the bundle of vmjail's policy",
+	hardened: "the same, files served as vmjail has them served",
+	library: "vmjail library, warm process",
+	cli: "node dist/cli.js",
+};
+
+function mustRun(command, args, options = {}) {
+	const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: checkout, encoding: "utf8", ...options });
+	if (error) throw error;
+	if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${stderr}`);
+	return stdout;
+}
+
+/** VMJAIL_RUNSC, else what scripts/get-runsc.sh has fetched. */
+function builds() {
+	const named = process.env.VMJAIL_RUNSC;
+	const fetched = ["runsc", "runsc-head"].map((name) => join(checkout, "build/peers", name, "runsc"));
+	return named ? [named] : fetched.filter((path) => existsSync(path));
+}
+
+/** A bundle's own folder and state for each run: runsc remembers its containers there. */
+function bareCommand(runsc, folder, bundle, flags) {
+	const id = `bench-${process.pid}-${Math.random().toString(36).slice(2)}`;
+	return [runsc, `--root=${join(folder, "state")}`, ...flags, "run", `--bundle=${bundle}`, id];
+}
+
+/** Without these it would make control groups, which waits 100 ms for their end, and a network, which the policy has not. */
+const LEAST = ["--network=none", "--ignore-cgroups"];
+/** Not --oci-seccomp: builds of 2024 do not take a profile that nobody has put into their words. */
+const HARDENED = [...LEAST, "--directfs=false", "--overlay2=none", "--file-access=shared"];
+
+async function contenders(timer, folder, runsc) {
+	const bundle = join(folder, "bundle");
+	if (!existsSync(bundle)) {
+		const flags = ["oci", "export", bundle, "--config", join(folder, "policy.json"), "--", PROGRAM];
+		mustRun(process.execPath, [join(checkout, "dist/cli.js"), ...flags]);
+	}
+	const { loadPolicy, run } = await library();
+	const policy = loadPolicy({ text: POLICY, source: "policy.json", cwd: checkout });
+	const spawn = (command) => async () => (await timer.measure(["spawn", ...command()])).wallMs;
+	const cli = [
+		process.execPath,
+		join(checkout, "dist/cli.js"),
+		"-q",
+		"--runsc",
+		runsc,
+		"-c",
+		join(folder, "policy.json"),
+	];
+	return {
+		[NAMES.bare]: spawn(() => bareCommand(runsc, folder, bundle, LEAST)),
+		[NAMES.hardened]: spawn(() => bareCommand(runsc, folder, bundle, HARDENED)),
+		[NAMES.library]: async () => {
+			const begin = performance.now();
+			const outcome = await run([PROGRAM], { policy, runsc, stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+			const wallMs = performance.now() - begin;
+			if (outcome.exitCode !== 0 || outcome.runtime !== "runsc") throw new Error(JSON.stringify(outcome));
+			return wallMs;
+		},
+		[NAMES.cli]: spawn(() => [...cli, "--", PROGRAM]),
+	};
+}
+
+async function measureBuild(timer, folder, runsc, rounds) {
+	const all = await contenders(timer, folder, runsc);
+	const names = Object.keys(all);
+	for (let i = 0; i < 3; i++) for (const name of names) await all[name]();
+	const samples = Object.fromEntries(names.map((name) => [name, []]));
+	for (let round = 0; round < rounds; round++) {
+		for (const name of shuffled(names)) samples[name].push(await all[name]());
+	}
+	const rows = names.map((name) => {
+		const paired = samples[name].map((ms, round) => ms / samples[NAMES.bare][round]);
+		return { name, least: Math.min(...samples[name]), ...summary(samples[name]), ratio: summary(paired).median };
+	});
+	const version = /^runsc version (\S+)/m.exec(mustRun(runsc, ["--version"]))?.[1];
+	return { runsc: `${runsc.replace(`${checkout}/`, "")}, ${version}`, rows };
+}
+
+/** @returns {Promise<{runsc: string, rows: {name: string, least: number, median: number, p90: number, ratio: number}[]}[]>} */
+async function measure(rounds) {
+	mustRun("sh", ["scripts/setup.sh"], { stdio: ["ignore", 2, 2] });
+	const binary = join(checkout, "build/bench/timer");
+	mkdirSync(join(checkout, "build/bench"), { recursive: true });
+	const flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", "-Wall", "-Wextra", "-Werror"];
+	mustRun("cc", [...flags, "-o", binary, "bench/timer.c", "bench/floor.c"]);
+	const folder = mkdtempSync(join(tmpdir(), "vmjail-bench-"));
+	writeFileSync(join(folder, "policy.json"), POLICY);
+	const timer = new Timer(folder, binary);
+	try {
+		const results = [];
+		for (const runsc of builds()) {
+			say(`${rounds} rounds with ${runsc}`);
+			results.push(await measureBuild(timer, folder, runsc, rounds));
+		}
+		return results;
+	} finally {
+		await timer.close();
+		// Current builds leave an empty network namespace mounted there.
+		spawnSync("umount", [join(folder, "state/null-netns")], { stdio: "ignore" });
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
+
+function render({ runsc, rows }) {
+	const library = rows.find(({ name }) => name === NAMES.library);
+	const lines = rows.map((row) => [
+		row.name,
+		row.ratio.toFixed(3),
+		...[row.least, row.median, row.p90].map((ms) => ms.toFixed(1)),
+	]);
+	const verdict = `The library: ${library.ratio.toFixed(3)} × bare runsc, target ≤ ${MOST}: ${library.ratio <= MOST ? "met" : "missed"}.\n`;
+	return `${runsc}\n\n${table([["", "ratio", "least ms", "median ms", "p90 ms"], ...lines])}\n${verdict}`;
+}
+
+/** Prints what was measured. Returns the exit status. */
+export async function benchRunsc(args) {
+	if (builds().length === 0) {
+		say("no runsc: sh scripts/get-runsc.sh, or name one with VMJAIL_RUNSC");
+		return 1;
+	}
+	const results = await measure(args.includes("--quick") ? 8 : 40);
+	process.stdout.write(
+		args.includes("--json") ? `${JSON.stringify(results, undefined, "\t")}\n` : results.map(render).join("\n"),
+	);
+	return 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await benchRunsc(process.argv.slice(2));
