@@ -5,6 +5,7 @@ export type { ExecOptions, ExecResult } from "./jail/execution.ts";
 export type { CopyIn, CopyOut, FileError } from "./jail/files.ts";
 export { Jail, type JailOptions } from "./jail/jail.ts";
 export type { ExecLimits } from "./jail/limits.ts";
+export { type Pipe, pipe } from "./jail/pipe.ts";
 export { Pool, type PoolOptions } from "./jail/pool.ts";
 export { run, start } from "./jail/run.ts";
 export type { Input, Output, Streams, Taken } from "./jail/stdio.ts";

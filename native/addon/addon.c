@@ -251,7 +251,8 @@ static void on_ready(uv_handle_t *poll, int status, int events)
 		struct msghdr message = {
 			.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 		const ssize_t n = status < 0 ? 0 : recvmsg(w->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (n < 0 && errno == EINTR)
+		/* ECONNRESET: the peer left without reading something of ours. What it said before is still to be read. */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;

@@ -2,6 +2,7 @@
  * Files into a jail and out of it: found below the jail's own root and never by a path of the host, with the rights of the
  * jail's program and no others, since that program may have put anything in the way.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -232,6 +233,49 @@ static struct fault read_all(int fd, uint8_t *to, size_t size, size_t *done)
 	return (struct fault){0};
 }
 
+/* --- looking for a file of a certain size --- */
+
+struct search {
+	off_t size;
+	struct timespec since;
+	int64_t entries; /* that may still be looked at */
+};
+
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec >= b->tv_nsec);
+}
+
+static bool search_folder(int at, struct search *s, int depth);
+
+static bool search_entry(int at, const char *name, struct search *s, int depth)
+{
+	struct stat info;
+	if (fstatat(at, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	if (S_ISREG(info.st_mode))
+		return info.st_size == s->size && is_later(&info.st_ctim, &s->since);
+	return S_ISDIR(info.st_mode) && depth > 0 &&
+	       search_folder(open_beneath(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), s, depth);
+}
+
+/* Closes `at`. */
+static bool search_folder(int at, struct search *s, int depth)
+{
+	DIR *folder = at < 0 ? NULL : fdopendir(at);
+	bool found = false;
+	if (folder == NULL) {
+		if (at >= 0)
+			close(at);
+		return false;
+	}
+	for (struct dirent *e; !found && s->entries-- > 0 && (e = readdir(folder)) != NULL;)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			found = search_entry(dirfd(folder), e->d_name, s, depth - 1);
+	closedir(folder);
+	return found;
+}
+
 /* --- from JavaScript --- */
 
 /* Uint32Array: uid, gid, supplementary groups. */
@@ -349,11 +393,37 @@ static napi_value take_file_call(napi_env env, napi_callback_info info)
 	return fault.error == 0 ? buffer : addon_fail(env, fault.call, fault.error);
 }
 
+/* hasFileOfSize(root, path, size, sinceMs, maxEntries, who): boolean */
+static napi_value has_file_call(napi_env env, napi_callback_info info)
+{
+	napi_value argv[6], result;
+	size_t argc = 6;
+	int32_t root;
+	int64_t size, since;
+	char path[MAX_PATH];
+	struct identity who;
+	struct search search;
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (napi_get_value_int32(env, argv[0], &root) != napi_ok || !read_path(env, argv[1], path) ||
+	    napi_get_value_int64(env, argv[2], &size) != napi_ok || napi_get_value_int64(env, argv[3], &since) != napi_ok ||
+	    napi_get_value_int64(env, argv[4], &search.entries) != napi_ok || !read_identity(env, argv[5], &who))
+		return addon_fail(env, "hasFileOfSize", EINVAL);
+	search.size = size;
+	search.since = (struct timespec){.tv_sec = since / 1000, .tv_nsec = since % 1000 * 1000000};
+	struct before was;
+	const bool able = become(&who, &was);
+	const bool found = able && search_entry(root, path, &search, 32);
+	unbecome(&was);
+	napi_get_boolean(env, found, &result);
+	return able ? result : addon_fail(env, "rights", EPERM);
+}
+
 void add_file_functions(napi_env env, napi_value exports)
 {
 	const napi_property_descriptor functions[] = {
 		{"putFile", NULL, put_file_call, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"putLink", NULL, put_link_call, NULL, NULL, NULL, napi_enumerable, NULL},
+		{"hasFileOfSize", NULL, has_file_call, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"takeFile", NULL, take_file_call, NULL, NULL, NULL, napi_enumerable, NULL},
 	};
 	napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);

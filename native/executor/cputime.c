@@ -17,6 +17,16 @@ static bool parse_number(const char *text, uint64_t *out)
 	return true;
 }
 
+/* Entered the group after it had used some already: only differences mean anything. */
+static bool take_off_own(uint64_t *ns)
+{
+	struct timespec t;
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+		return false;
+	*ns -= (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	return true;
+}
+
 bool cputime_of_cgroup(int descriptor, enum cpu_usage_format format, uint64_t *ns)
 {
 	static const char key[] = "usage_usec ";
@@ -27,6 +37,8 @@ bool cputime_of_cgroup(int descriptor, enum cpu_usage_format format, uint64_t *n
 	text[n] = '\0';
 	if (format == CPU_USAGE_NANOSECONDS)
 		return parse_number(text, ns);
+	if (format == CPU_USAGE_SHARED)
+		return parse_number(text, ns) && take_off_own(ns);
 	const char *at = strstr(text, key);
 	if (at == NULL || !parse_number(at + sizeof key - 1, ns))
 		return false;

@@ -29,6 +29,7 @@ struct workload {
 	pid_t pid; /* 0: none */
 	uint32_t sequence;
 	bool last;
+	bool reset; /* when it has ended */
 	uint8_t *program;
 	size_t program_size;
 	int terminal; /* master side, or -1 */
@@ -58,6 +59,7 @@ struct pid1 {
 	uint8_t *kept;
 	size_t kept_size;
 	uint32_t reset_sequence; /* while a reset runs */
+	bool renewed;            /* no workload has run since the last reset */
 };
 
 /* There is nobody to report to, or the protocol is broken: the kernel ends every process of the jail with pid 1. */
@@ -232,6 +234,22 @@ static uint64_t microseconds(const struct timeval *after, const struct timeval *
 	return (uint64_t)((after->tv_sec - before->tv_sec) * 1000000 + (after->tv_usec - before->tv_usec));
 }
 
+/* Renews what the last workload may have left. A jail in which that failed is not to be used again: it ends. */
+static void reset(struct pid1 *p, uint32_t sequence)
+{
+	struct machine *m = p->machine;
+	p->reset_sequence = sequence;
+	machine_load(m, p->kept);
+	if (machine_run(m, SECTION_BEFORE) != 0) {
+		m->failure.section |= SECTION_OF_KEPT;
+		report(p, FRAME_FAILED, sequence, &m->failure, sizeof m->failure, -1);
+		end_jail(1);
+	}
+	machine_close_slots(m, m->program->first_slot);
+	p->reset_sequence = 0;
+	p->renewed = true;
+}
+
 /* What the kernel counted for this workload, behind `exited` in the buffer; returns the size of both. */
 static size_t account(struct pid1 *p, const struct exited *exited)
 {
@@ -273,10 +291,13 @@ static void finish(struct pid1 *p, int status)
 	else
 		report(p, FRAME_EXITED, w->sequence, p->buffer, account(p, &exited), -1);
 	machine_run_all(p->machine, SECTION_CLEANUP);
-	const bool last = w->last;
+	const bool last = w->last, renew = w->reset;
+	const uint32_t sequence = w->sequence;
 	forget_workload(p);
 	if (last)
 		end_jail(0);
+	if (renew)
+		reset(p, sequence);
 }
 
 /* One report of wait4(2). */
@@ -363,11 +384,14 @@ static void reap(struct pid1 *p)
 
 static void report_launch_failure(struct pid1 *p)
 {
-	const bool last = p->work.last;
-	report(p, FRAME_FAILED, p->work.sequence, &p->machine->failure, sizeof p->machine->failure, -1);
+	const bool last = p->work.last, renew = p->work.reset;
+	const uint32_t sequence = p->work.sequence;
+	report(p, FRAME_FAILED, sequence, &p->machine->failure, sizeof p->machine->failure, -1);
 	forget_workload(p);
 	if (last)
 		end_jail(0);
+	if (renew)
+		reset(p, sequence);
 }
 
 static bool seize_if_guarded(struct pid1 *p)
@@ -383,6 +407,8 @@ static bool start_workload(struct pid1 *p)
 {
 	struct machine *m = p->machine;
 	struct hold hold = {-1, -1};
+	/* Where there is nothing to do for the child it need not wait: two switches between processes less. */
+	const bool held = m->program->sections[SECTION_PARENT].count > 0 || p->guard.count > 0;
 	if (machine_run(m, SECTION_BEFORE) != 0)
 		return false;
 	*p->record = (struct launch_record){0};
@@ -394,8 +420,9 @@ static bool start_workload(struct pid1 *p)
 	 * Until its exec the child's memory counts as the host's user namespace's, and only where it is dumpable may pid 1
 	 * trace it and map its ids. There is no other process in the jail now that could use that.
 	 */
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	if (!hold_open(&hold) || (p->work.pid = machine_clone(m, 0)) < 0) {
+	if (held)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if ((held && !hold_open(&hold)) || (p->work.pid = machine_clone(m, 0)) < 0) {
 		m->failure = (struct failure){.section = SECTION_PARENT, .step = UINT32_MAX, .error = (uint32_t)errno};
 		p->work.pid = 0;
 		hold_close(&hold);
@@ -405,7 +432,7 @@ static bool start_workload(struct pid1 *p)
 	if (p->work.pid == 0)
 		become_program(p, &hold);
 	/* Before the child is let go: from then on there may be others. */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (held && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		end_jail(1);
 	m->pid = p->work.pid;
 	if (machine_run(m, SECTION_PARENT) != 0 || !seize_if_guarded(p)) {
@@ -438,13 +465,18 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 {
 	const int count = frame->header.descriptors - (frame->header.flags & FLAG_MEMFD ? 1 : 0);
 	size_t size;
-	if (p->work.program != NULL || count < 3)
+	if (p->work.program != NULL || count < 3 || ((frame->header.flags & FLAG_RESET) && p->kept == NULL))
 		return false;
+	/* What one program left is not for another one. */
+	if (p->kept != NULL && !p->renewed)
+		return false;
+	p->renewed = false;
 	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
 		return false;
 	p->work = (struct workload){.sequence = frame->header.sequence,
 				    .last = (frame->header.flags & FLAG_LAST) != 0,
+				    .reset = (frame->header.flags & FLAG_RESET) != 0,
 				    .program = program,
 				    .program_size = size,
 				    .terminal = -1};
@@ -471,27 +503,19 @@ static bool keep_request(struct pid1 *p, struct frame *frame)
 		return false;
 	if (p->kept != NULL)
 		munmap(p->kept, p->kept_size);
+	p->renewed = p->kept != NULL && p->renewed;
 	p->kept = program;
 	p->kept_size = size;
 	return true;
 }
 
-/* Renews what the last workload may have left. A jail in which that failed is not to be used again: it ends. */
 static bool reset_request(struct pid1 *p, const struct frame *frame)
 {
-	struct machine *m = p->machine;
 	if (p->kept == NULL || p->work.program != NULL || frame->size != 0 || frame->header.descriptors != 0)
 		return false;
-	p->reset_sequence = frame->header.sequence;
-	machine_load(m, p->kept);
-	if (machine_run(m, SECTION_BEFORE) != 0) {
-		m->failure.section |= SECTION_OF_KEPT;
-		report(p, FRAME_FAILED, p->reset_sequence, &m->failure, sizeof m->failure, -1);
-		end_jail(1);
-	}
-	machine_close_slots(m, m->program->first_slot);
-	report(p, FRAME_READY, p->reset_sequence, NULL, 0, -1);
-	p->reset_sequence = 0;
+	if (!p->renewed || (frame->header.flags & FLAG_RESET))
+		reset(p, frame->header.sequence);
+	report(p, FRAME_READY, frame->header.sequence, NULL, 0, -1);
 	return true;
 }
 

@@ -24,6 +24,8 @@ static void close_end(int *end)
 bool hold_wait(struct hold *h)
 {
 	char go = 0;
+	if (h->read < 0)
+		return true;
 	close_end(&h->write);
 	const ssize_t n = RETRY(read(h->read, &go, 1));
 	close_end(&h->read);
@@ -32,6 +34,8 @@ bool hold_wait(struct hold *h)
 
 void hold_release(struct hold *h)
 {
+	if (h->write < 0)
+		return;
 	/* The child may be dead already: its end says so elsewhere. SIGPIPE is blocked. */
 	if (RETRY(write(h->write, "", 1)) < 0)
 		errno = 0;

@@ -28,7 +28,7 @@ enum {
 	X(FRAME_SIGNAL, 3)     /* vmjail -> pid 1: struct signal_request */ \
 	X(FRAME_RESIZE, 4)     /* vmjail -> pid 1: struct resize_request */ \
 	X(FRAME_KEEP, 5)       /* vmjail -> pid 1: program that serves every later reset and exec [descriptor: memfd] */ \
-	X(FRAME_RESET, 6)      /* vmjail -> pid 1: run the kept program's SECTION_BEFORE */ \
+	X(FRAME_RESET, 6)      /* vmjail -> pid 1: run the kept program's SECTION_BEFORE, unless that is done since the last exec */ \
 	X(FRAME_HELLO, 16)     /* zygote -> vmjail: struct hello */ \
 	X(FRAME_ENDED, 17)     /* zygote -> vmjail: struct ended, then reports */ \
 	X(FRAME_FAILED, 18)    /* zygote or pid 1 -> vmjail: struct failure */ \
@@ -47,6 +47,7 @@ enum frame_type {
 enum frame_flag {
 	FLAG_MEMFD = 1, /* the last descriptor is a sealed memfd with the payload */
 	FLAG_LAST = 2,  /* of FRAME_EXEC: the jail ends with this program */
+	FLAG_RESET = 4, /* of FRAME_EXEC: as if FRAME_RESET followed, without an answer; of FRAME_RESET: in any case */
 };
 
 struct frame_header {
@@ -79,6 +80,7 @@ enum cpu_usage_format {
 	CPU_USAGE_NONE,
 	CPU_USAGE_NANOSECONDS, /* cgroup v1 cpuacct.usage */
 	CPU_USAGE_STAT,        /* cgroup v2 cpu.stat: "usage_usec N" */
+	CPU_USAGE_SHARED,      /* as CPU_USAGE_NANOSECONDS, of a group that pid 1 is in: its own time is taken off */
 };
 
 /* A program: this header, steps, args, patches, then the blocks of memory. */

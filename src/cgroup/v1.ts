@@ -75,7 +75,7 @@ export function v1Parts(hierarchy: V1Hierarchy, index: number, id: string, resou
 
 /**
  * The same for a jail that is used again: pid 1 stays in the jail's group, and each program gets a group of its own below
- * it. Where only limits are kept that do not count (cpu, cpuset, io) the jail's group does for all programs.
+ * it, for memory and processes. For the others (cpu, cpuset, io, cpuacct) the jail's group does for all programs.
  *
  * @param raised the resources with room for pid 1, for the jail's own group
  */
@@ -87,11 +87,13 @@ export function v1Reused(
 ): ReusedParts {
 	const { limited, accounts } = hierarchy;
 	const jail = v1Parts(hierarchy, index, id, resources.raised);
-	const { cpuUsage: _, ...own } = jail;
-	const counts = accounts.length > 0 || limited.includes("memory") || limited.includes("pids");
+	const { cpuUsage, ...own } = jail;
+	const counts = [...accounts, ...limited].some((name) => name === "memory" || name === "pids");
 	const none: ReusedParts = {
 		jail: { ...own, account: [] },
-		keep: [],
+		// A counter that only grows tells by its difference what one program used: that needs no group for each.
+		...(cpuUsage === undefined ? {} : { cpuUsage: { ...cpuUsage, format: "shared" } as const }),
+		keep: cpuUsage === undefined ? [] : [cpuUsage.slot],
 		renew: [],
 		parent: [],
 		child: [],
@@ -109,7 +111,7 @@ export function v1Reused(
 	};
 	const timed = accounts.includes("cpuacct");
 	const attach = attachSelf(group);
-	const { below: __, ...byPath } = group;
+	const { below: _, ...byPath } = group;
 	const openCpu = timed ? [openFile(group, CPU_REPORT.v1, EXEC_CPU)] : [];
 	const account = accountOf(group, hierarchy, EXEC_CPU);
 	const limits = limitsOf(limited, accounts);

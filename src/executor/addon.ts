@@ -62,6 +62,18 @@ export interface Addon {
 	putFile(root: number, path: string, content: Uint8Array | number, mode: number, who: Uint32Array): void;
 	/** The same for a symbolic link; "symlink" may fail. */
 	putLink(root: number, path: string, target: string, who: Uint32Array): void;
+	/**
+	 * Is there, at a path below an open root or further below, a regular file of this size that was changed since? Looks at
+	 * so many entries of folders at most.
+	 */
+	hasFileOfSize(
+		root: number,
+		path: string,
+		size: number,
+		sinceMs: number,
+		maxEntries: number,
+		who: Uint32Array,
+	): boolean;
 	/** Reads a regular file below an open root. "open", "not-regular", "too-large" or "copy" may fail. */
 	takeFile(root: number, path: string, maxBytes: number, truncate: boolean, who: Uint32Array): Buffer;
 	/**

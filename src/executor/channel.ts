@@ -27,6 +27,8 @@ export interface Request {
 	/** Of `descriptors`, those that are of no more use here. */
 	readonly close?: readonly number[];
 	readonly last?: boolean;
+	/** Of an exec: renew the jail after it. */
+	readonly reset?: boolean;
 	/** Of a launch: the number of the new jail. */
 	readonly jail?: number;
 }
@@ -81,6 +83,7 @@ export class Channel {
 			descriptors: descriptors.length + memfd.length,
 			memfd: large,
 			...(request.last === undefined ? {} : { last: request.last }),
+			...(request.reset === undefined ? {} : { reset: request.reset }),
 		};
 		const message = encodeFrame(header, large ? new Uint8Array() : payload);
 		this.#queue.push({ message, descriptors: [...descriptors, ...memfd], close: [...close, ...memfd] });

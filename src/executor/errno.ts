@@ -20,6 +20,7 @@ const NUMBERS: Readonly<Record<string, number>> = {
 	ENOTDIR: 20,
 	EISDIR: 21,
 	EINVAL: 22,
+	ENOTTY: 25,
 	ENOSPC: 28,
 	EROFS: 30,
 	ENAMETOOLONG: 36,

@@ -5,6 +5,7 @@ import {
 	type EndCause,
 	FLAG_LAST,
 	FLAG_MEMFD,
+	FLAG_RESET,
 	NO_STEP,
 	SECTION_OF_KEPT,
 	SECTIONS,
@@ -25,6 +26,7 @@ export interface FrameHeader {
 	readonly descriptors: number;
 	readonly memfd?: boolean;
 	readonly last?: boolean;
+	readonly reset?: boolean;
 }
 
 /** One step that failed; `step` is absent where the clone itself did. */
@@ -67,7 +69,7 @@ export function encodeFrame(header: FrameHeader, payload: Uint8Array): Uint8Arra
 	const view = new DataView(out.buffer);
 	view.setUint32(0, out.length, true);
 	view.setUint16(4, header.type, true);
-	view.setUint8(6, (header.memfd ? FLAG_MEMFD : 0) | (header.last ? FLAG_LAST : 0));
+	view.setUint8(6, (header.memfd ? FLAG_MEMFD : 0) | (header.last ? FLAG_LAST : 0) | (header.reset ? FLAG_RESET : 0));
 	view.setUint8(7, header.descriptors);
 	view.setUint32(8, header.sequence, true);
 	view.setUint32(12, header.jail, true);

@@ -22,7 +22,7 @@ import { FRAME } from "./wire.ts";
 export type ExecReply =
 	| { readonly kind: "exited"; readonly exit: ExitReport }
 	/** A step of the workload's plan, or of the jail's, failed. */
-	| { readonly kind: "failed"; readonly of: "jail" | "workload"; readonly failure: StepFailure }
+	| { readonly kind: "failed"; readonly of: "jail" | "workload" | "reset"; readonly failure: StepFailure }
 	/** Pid 1 is gone and left no word: killed by the kernel (out of memory) or by vmjail. */
 	| { readonly kind: "lost" };
 
@@ -34,6 +34,8 @@ export interface ExecRequest {
 	readonly close?: readonly number[];
 	/** The jail ends with this program. */
 	readonly last: boolean;
+	/** When it has ended the jail is renewed at once; whether that succeeded is told by the next request. */
+	readonly reset?: boolean;
 	/** What the workload's plan sends: the master side of its terminal, say. Belongs to the receiver. */
 	readonly onDescriptor?: (descriptor: number) => void;
 	readonly onStopped?: (signal: number) => void;
@@ -43,12 +45,13 @@ export interface ExecRequest {
 /** A jail that could not be renewed ends: no program is to run in what another one left. */
 export type ResetReply =
 	| { readonly kind: "ready" }
-	| { readonly kind: "failed"; readonly of: "jail" | "kept"; readonly failure: StepFailure }
+	| { readonly kind: "failed"; readonly of: "jail" | "reset"; readonly failure: StepFailure }
 	| { readonly kind: "lost" };
 
 interface Resetting {
 	readonly sequence: number;
 	readonly onDescriptor: ((descriptor: number) => void) | undefined;
+	readonly reply: Promise<ResetReply>;
 	readonly settle: (reply: ResetReply) => void;
 }
 
@@ -74,6 +77,7 @@ export class JailProcess {
 	#pending: Pending | undefined;
 	#resetting: Resetting | undefined;
 	#failure: StepFailure | undefined;
+	#resetFailure: StepFailure | undefined;
 	#resolveEnd: (end: EndReport | undefined) => void = () => {};
 	#resolveSent: (descriptor: number | undefined) => void = () => {};
 	#ended = false;
@@ -121,6 +125,7 @@ export class JailProcess {
 				descriptors: request.descriptors,
 				...(request.close === undefined ? {} : { close: request.close }),
 				last: request.last,
+				...(request.reset === undefined ? {} : { reset: request.reset }),
 			});
 			this.#settleIfOver();
 		});
@@ -131,15 +136,26 @@ export class JailProcess {
 		this.#channel.send({ type: FRAME.keep, sequence: ++this.#sequence, payload: program.bytes });
 	}
 
-	/** Renews the jail by the kept program. What is sent meanwhile is done after it, or not at all. */
-	reset(onDescriptor?: (descriptor: number) => void): Promise<ResetReply> {
-		if (this.#resetting !== undefined) throw new VmjailError("JAIL_CLOSED", "the jail is being renewed already");
+	/** Why the jail could not be renewed, if it could not: it has ended, or is about to. */
+	get resetFailure(): StepFailure | undefined {
+		return this.#resetFailure;
+	}
+
+	/**
+	 * Renews the jail by the kept program, where that is not done since the last program, or `always`. What is sent
+	 * meanwhile is done after it, or not at all.
+	 */
+	reset(always: boolean, onDescriptor?: (descriptor: number) => void): Promise<ResetReply> {
+		if (this.#resetting !== undefined) return this.#resetting.reply;
 		const sequence = ++this.#sequence;
-		return new Promise((settle) => {
-			this.#resetting = { sequence, onDescriptor, settle };
-			this.#channel.send({ type: FRAME.reset, sequence, payload: new Uint8Array() });
-			this.#settleIfOver();
+		let settle: Resetting["settle"] = () => {};
+		const reply = new Promise<ResetReply>((resolve) => {
+			settle = resolve;
 		});
+		this.#resetting = { sequence, onDescriptor, reply, settle };
+		this.#channel.send({ type: FRAME.reset, sequence, payload: new Uint8Array(), reset: always });
+		this.#settleIfOver();
+		return reply;
 	}
 
 	/** To the workload's process group, or to every process of the jail. */
@@ -196,6 +212,7 @@ export class JailProcess {
 			const failure = decodeFailure(payload);
 			if (failure === undefined) return;
 			if (header.sequence === this.#launchSequence) this.failed(failure);
+			else if (failure.kept && failure.section === "before") this.#resetFailure = failure;
 			else if (pending !== undefined) this.#settle({ kind: "failed", of: "workload", failure });
 		} else if (header.type === FRAME.denied) {
 			const denial = decodeDenial(payload);
@@ -208,20 +225,23 @@ export class JailProcess {
 	#receiveReset({ onDescriptor }: Resetting, type: number, payload: Uint8Array, descriptors: readonly number[]): void {
 		for (const descriptor of descriptors) (onDescriptor ?? closeSync)(descriptor);
 		if (type === FRAME.ready) this.#settleReset({ kind: "ready" });
-		const failure = type === FRAME.failed ? decodeFailure(payload) : undefined;
-		if (failure !== undefined) this.#settleReset({ kind: "failed", of: "kept", failure });
+		// The jail ends with it: settled then.
+		if (type === FRAME.failed) this.#resetFailure = decodeFailure(payload);
 	}
 
 	/** A reply that never came is lost once pid 1 is gone and the zygote, who may know of a failed step, has spoken. */
 	#settleIfOver(): void {
 		if (!this.#pid1Gone || !this.#ended) return;
 		this.#resolveSent(undefined);
-		const reply =
-			this.#failure === undefined
-				? ({ kind: "lost" } as const)
-				: ({ kind: "failed", of: "jail", failure: this.#failure } as const);
+		const reply = this.#lastWord();
 		this.#settleReset(reply);
 		this.#settle(reply);
+	}
+
+	#lastWord(): ResetReply & ExecReply {
+		if (this.#failure !== undefined) return { kind: "failed", of: "jail", failure: this.#failure };
+		if (this.#resetFailure !== undefined) return { kind: "failed", of: "reset", failure: this.#resetFailure };
+		return { kind: "lost" };
 	}
 
 	#settleReset(reply: ResetReply): void {

@@ -32,6 +32,7 @@ export const FRAME = {
 
 export const FLAG_MEMFD = 1;
 export const FLAG_LAST = 2;
+export const FLAG_RESET = 4;
 
 export const SECTIONS = ["before", "parent", "child", "account", "cleanup", "exec"] as const;
 export type SectionName = (typeof SECTIONS)[number];
@@ -61,7 +62,7 @@ export const PSEUDO = {
 } as const;
 export const ARG_KIND = { number: 0, block: 1, slot: 2, pid: 3 } as const;
 export const PATCH_KIND = { pointer: 0, slot: 1, pid32: 2, pid: 3 } as const;
-export const CPU_USAGE_FORMAT = { none: 0, nanoseconds: 1, "cpu.stat": 2 } as const;
+export const CPU_USAGE_FORMAT = { none: 0, nanoseconds: 1, "cpu.stat": 2, shared: 3 } as const;
 /** Why pid 1 ended a workload. */
 export const END_CAUSE = ["none", "cpu-time", "wall-time", "denied"] as const;
 export type EndCause = (typeof END_CAUSE)[number];

@@ -25,6 +25,7 @@ import { asLaunch, type Inside } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { narrowed } from "./limits.ts";
 import { inGroup, refuseUnavailable, specFor } from "./prepare.ts";
+import { Programs } from "./programs.ts";
 import { NO_COMMAND, type Program, patient, processOf, type Reusable } from "./reusable.ts";
 import type { Session } from "./session.ts";
 import { openStreams } from "./stdio.ts";
@@ -106,6 +107,8 @@ function prepareJail(driver: Driver, policy: Policy, host: Reusable["facts"], id
 		outer: inGroup(jobPlan(run.job, facts, { belowGateway: false }), cgroup),
 		job: jobWorkload(run.job, run.job.asIds?.uid ?? spec.process.user.uid, {}),
 		reusable: {
+			// What the limit of file size cut is not looked for: the files are the sandbox's own.
+			writable: [],
 			spec: inside,
 			facts,
 			plan: innerPlanOf({ arch, programs, granted, renewed: mounts }),
@@ -169,7 +172,7 @@ async function start(
 		outer.close();
 	};
 	try {
-		const reply = await withPatience(process.reset(), close, signal);
+		const reply = await withPatience(process.reset(true), close, signal);
 		if (reply.kind !== "ready")
 			throw await startError(reply, { started, outer, outerPlan, job, reusable, kept, enclosed });
 	} catch (error) {
@@ -186,7 +189,8 @@ async function start(
 		close,
 	};
 	const files = refusedFiles;
-	return { policy, reusable, process, plan, kept, keptProgram, files, choice, around };
+	const programs = new Programs(reusable, plan);
+	return { policy, reusable, process, plan, kept, keptProgram, files, programs, choice, around };
 }
 
 /** A sandbox that hangs at its start is given up. */
@@ -249,6 +253,7 @@ const refusedFiles = {
 	putAll: () => refuseFiles("copyIn"),
 	takeAll: (entries: readonly unknown[]) =>
 		entries.length === 0 ? { files: new Map<string, Buffer>(), errors: [] } : refuseFiles("copyOut"),
+	hasFileOfSize: () => false,
 };
 
 function refuseFiles(what: string): never {

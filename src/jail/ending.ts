@@ -22,8 +22,14 @@ export function groupUsage(reports: ReadonlyMap<number, Uint8Array> | undefined,
 }
 
 /** What ended the program: what vmjail ended it for comes before what the executor did. */
-export function rawEnd(exit: ExitReport | undefined, cause: Cause, group: GroupUsage): RawEnd {
+export function rawEnd(
+	exit: ExitReport | undefined,
+	cause: Cause,
+	group: GroupUsage,
+	fileAtLimit: () => boolean = () => false,
+): RawEnd {
 	return {
+		...(exit !== undefined && exit.status !== 0 && fileAtLimit() ? { fileAtLimit: true } : {}),
 		...(exit === undefined ? {} : { status: exit.status }),
 		cause: cause === "none" ? (exit?.cause ?? "none") : cause,
 		oomKills: group.oomKills,
@@ -41,6 +47,19 @@ export interface Facts {
 	readonly denials: readonly Denial[];
 }
 
+/**
+ * The group's own figures; else its total in the proportion of what was reaped; else what was reaped (children that a
+ * program ignores are not among it).
+ */
+function cpuOf(group: GroupUsage, exit: ExitReport | undefined): Pick<Outcome, "cpuUserMs" | "cpuSystemMs"> {
+	const { userMs = 0, systemMs = 0, cgroupCpuMs } = exit ?? {};
+	if (group.cpuUserMs !== undefined) return { cpuUserMs: group.cpuUserMs, cpuSystemMs: group.cpuSystemMs ?? 0 };
+	if (cgroupCpuMs === undefined) return { cpuUserMs: userMs, cpuSystemMs: systemMs };
+	const reaped = userMs + systemMs;
+	const cpuUserMs = reaped === 0 ? 0 : (cgroupCpuMs * userMs) / reaped;
+	return { cpuUserMs, cpuSystemMs: cgroupCpuMs - cpuUserMs };
+}
+
 export function outcomeOf({ raw, group, exit, choice, missing, denials }: Facts): Outcome {
 	const { runtime, rolledBackFrom, why } = choice;
 	return {
@@ -48,8 +67,7 @@ export function outcomeOf({ raw, group, exit, choice, missing, denials }: Facts)
 			raw,
 			denials.findLast(({ control }) => control === "exec"),
 		),
-		cpuUserMs: group.cpuUserMs ?? exit?.userMs ?? 0,
-		cpuSystemMs: group.cpuSystemMs ?? exit?.systemMs ?? 0,
+		...cpuOf(group, exit),
 		wallMs: exit?.wallMs ?? 0,
 		memoryPeakBytes: group.memoryPeakBytes ?? exit?.maxRssBytes ?? 0,
 		...(group.pidsPeak === undefined ? {} : { pidsPeak: group.pidsPeak }),

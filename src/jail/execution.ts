@@ -1,19 +1,18 @@
 /** One program in a jail that is used again. */
 
 import { closeSync } from "node:fs";
-import { VmjailError } from "../errors.ts";
-import { encodeWorkload } from "../executor/encode.ts";
-import type { ExecDenial, ExitReport } from "../executor/frames.ts";
+import type { VmjailError } from "../errors.ts";
+import type { ExecDenial, ExitReport, StepFailure } from "../executor/frames.ts";
 import type { ExecReply, ResetReply } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
 import type { Denial } from "../outcome/types.ts";
-import type { Workload } from "../plan/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import { type Cause, checkCleanup, groupUsage, outcomeOf, rawEnd } from "./ending.ts";
-import type { CopyIn, CopyOut, FileError } from "./files.ts";
-import { asLaunch, type Inside } from "./inside.ts";
+import { type CopyIn, type CopyOut, checkFiles, type FileError } from "./files.ts";
+import { asLaunch, type Inside, renewalError } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { type ExecLimits, limitsFor } from "./limits.ts";
+import type { Prepared } from "./programs.ts";
 import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
 import type { RunResult, TerminalRequest } from "./types.ts";
 
@@ -64,73 +63,96 @@ export class Execution {
 	readonly #command: readonly string[];
 	readonly #options: ExecOptions;
 	readonly #limits: ExecLimits;
-	readonly #workload: Workload;
+	readonly #program: Prepared;
 	readonly #denials: Denial[] = [];
 	readonly #timers: NodeJS.Timeout[] = [];
 	#refusedAtLaunch: string | undefined;
+	/** File systems keep times that lag behind the clock by a tick. */
+	readonly #startedMs = Date.now() - 20;
 	#cause: Cause = "none";
 	#sent = false;
 	#used = false;
 
 	/** @throws VmjailError USAGE for limits, a command or paths that make no sense; nothing was done then */
 	constructor(inside: Inside, command: readonly string[], options: ExecOptions) {
-		const { policy, reusable } = inside;
+		const { policy, programs } = inside;
 		this.#inside = inside;
 		this.#command = command;
 		this.#options = options;
 		this.#limits = limitsFor(policy, options.limits);
-		const { cwd, env, terminal } = options;
-		this.#workload = reusable.program({ command, cwd, env, terminal, limits: this.#limits });
+		const { cwd, env, terminal, copyIn = [], copyOut = [] } = options;
+		this.#program = programs.prepare({ command, cwd, env, terminal, limits: this.#limits });
+		checkFiles(copyIn, copyOut, this.#cwd);
 	}
 
-	/** Has anything been done in the jail, so that it must be renewed? */
+	/** Has anything been done in the jail that it does not renew by itself? */
 	get used(): boolean {
 		return this.#used;
+	}
+
+	/** Its outcome will be `cancelled`. */
+	cancel(): void {
+		this.#stop("cancelled");
 	}
 
 	get #cwd(): string {
 		return this.#options.cwd ?? this.#inside.reusable.spec.process.cwd;
 	}
 
-	/** @param ready the jail's last renewal */
-	async run(ready: Promise<ResetReply>): Promise<ExecResult> {
+	async run(): Promise<ExecResult> {
 		const { copyIn = [], signal } = this.#options;
 		if (signal?.aborted) return this.#notRun([]);
 		if (copyIn.length > 0) {
-			this.#checkReset(await ready);
+			this.#checkReset(await this.#inside.process.reset(false));
 			this.#used = true;
 			const errors = await this.#inside.files.putAll(copyIn, this.#cwd);
 			if (errors.length > 0) return this.#notRun(errors);
 		}
-		const cancel = () => this.#stop("cancelled");
+		const cancel = () => this.cancel();
 		signal?.addEventListener("abort", cancel, { once: true });
 		try {
 			if (signal?.aborted) return this.#notRun([]);
-			return await this.#runNow(ready);
+			return await this.#runNow();
 		} finally {
 			signal?.removeEventListener("abort", cancel);
 			for (const timer of this.#timers) clearTimeout(timer);
 		}
 	}
 
-	async #runNow(ready: Promise<ResetReply>): Promise<ExecResult> {
+	async #runNow(): Promise<ExecResult> {
 		const { replied, streams } = this.#execute();
 		const reply = await replied;
 		streams.stop();
 		for (const timer of this.#timers) clearTimeout(timer);
 		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
-		if (reply.kind === "lost" || (reply.kind === "failed" && reply.of === "jail")) {
-			this.#checkReset(await ready);
+		if (reply.kind === "failed" && reply.of === "workload") throw this.#launchError(reply.failure);
+		if (reply.kind !== "exited") {
+			this.#checkReset(reply);
 			return { ...(await this.#lost()), ...this.#collected(stdout, stderr), files: new Map(), fileErrors: [] };
 		}
-		if (reply.kind === "failed") throw this.#launchError(reply);
-		const { files, errors } = await this.#inside.files.takeAll(this.#options.copyOut ?? [], this.#cwd);
+		const fileAtLimit = () => this.#isFileAtLimit();
+		const outcome = this.#outcome(reply.exit, reply.exit.reports, this.#inside.keptProgram.reports, fileAtLimit);
+		const { files, errors } = await this.#takeFiles();
 		return {
-			...this.#outcome(reply.exit, reply.exit.reports, this.#inside.keptProgram.reports),
+			...outcome,
 			...this.#collected(stdout, stderr),
 			files,
 			fileErrors: errors,
 		};
+	}
+
+	/** The kernel cuts the write that crosses the limit of file size: what is written ends exactly there. */
+	#isFileAtLimit(): boolean {
+		const { fileSizeBytes } = this.#limits;
+		if (fileSizeBytes === undefined) return false;
+		const { files, reusable } = this.#inside;
+		return files.hasFileOfSize(reusable.writable, fileSizeBytes, this.#startedMs);
+	}
+
+	#takeFiles(): ReturnType<Inside["files"]["takeAll"]> {
+		const { copyOut = [] } = this.#options;
+		if (copyOut.length === 0) return { files: new Map(), errors: [] };
+		return this.#inside.files.takeAll(copyOut, this.#cwd);
 	}
 
 	#collected(stdout: Buffer | undefined, stderr: Buffer | undefined): Pick<RunResult, "stdout" | "stderr"> {
@@ -138,9 +160,9 @@ export class Execution {
 	}
 
 	#execute(): { readonly replied: Promise<ExecReply>; readonly streams: OpenStreams } {
-		const { reusable, plan, process } = this.#inside;
-		const { terminal } = this.#options;
-		const program = encodeWorkload(this.#workload, plan, reusable.plan, reusable.facts.arch);
+		const { process } = this.#inside;
+		const { terminal, copyOut = [] } = this.#options;
+		const renews = copyOut.length === 0 && this.#limits.fileSizeBytes === undefined;
 		const budget = this.#budget(this.#limits.outputBytes);
 		const { stdout, stderr } = this.#options.collectMaxBytes ?? {};
 		// What a terminal replaces is left alone: whoever read the caller's would take what is typed from it.
@@ -157,15 +179,17 @@ export class Execution {
 		const receivers = terminal === undefined ? [] : [(fd: number) => terminal.onMaster(fd, budget)];
 		try {
 			const replied = process.exec({
-				program,
+				program: this.#program.encoded,
 				descriptors: streams.descriptors,
 				last: false,
+				// At once, and not when vmjail comes round to asking for it.
+				reset: renews,
 				onDescriptor: (fd) => (receivers.shift() ?? closeSync)(fd),
 				onDenied: (denial) => this.#denyProgram(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),
 			});
 			this.#sent = true;
-			this.#used = true;
+			this.#used = !renews;
 			this.#watchTime();
 			return { replied, streams };
 		} finally {
@@ -205,10 +229,11 @@ export class Execution {
 		exit: ExitReport | undefined,
 		reports: ReadonlyMap<number, Uint8Array>,
 		names: readonly string[],
+		fileAtLimit?: () => boolean,
 	): RunResult {
 		const { choice, reusable } = this.#inside;
 		const group = groupUsage(reports, names);
-		const raw = rawEnd(exit, this.#cause, group);
+		const raw = rawEnd(exit, this.#cause, group, fileAtLimit);
 		return outcomeOf({ raw, group, exit, choice, missing: reusable.missing, denials: this.#denials });
 	}
 
@@ -221,20 +246,14 @@ export class Execution {
 		return this.#outcome(undefined, end?.reports ?? new Map(), around.reports);
 	}
 
-	#launchError({ failure }: Extract<ExecReply, { kind: "failed" }>): VmjailError {
-		const launch = failure.kept ? asLaunch(this.#inside.kept) : this.#workload;
+	#launchError(failure: StepFailure): VmjailError {
+		const launch = failure.kept ? asLaunch(this.#inside.kept) : this.#program.workload;
 		return launchError(launch, failure, this.#command, this.#refusedAtLaunch);
 	}
 
-	/** @throws VmjailError where the jail could not be renewed: it has ended then */
-	#checkReset(reply: ResetReply): void {
-		if (reply.kind !== "failed") return;
-		const { kept, reusable } = this.#inside;
-		const why = launchError(reply.of === "jail" ? reusable.plan : asLaunch(kept), reply.failure, this.#command);
-		throw new VmjailError("JAIL_CLOSED", `the jail could not be renewed and has ended: ${why.message}`, {
-			remedy: "Open another one.",
-			cause: why,
-		});
+	/** @throws VmjailError where the jail could not be renewed, or even set up: it has ended then */
+	#checkReset(reply: ResetReply | ExecReply): void {
+		if (reply.kind === "failed") throw renewalError(this.#inside, reply.failure);
 	}
 
 	#denyProgram({ path, pid, killed, launching }: ExecDenial): void {

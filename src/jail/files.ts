@@ -83,10 +83,18 @@ function belowRoot(cwd: string, given: string): string {
 	return whole.slice(1);
 }
 
-/** Reads and writes in one jail, with its program's rights. Both throw VmjailError USAGE for an entry that makes no sense. */
+/** @throws VmjailError USAGE for an entry that says neither content nor link, or both, or names no file */
+export function checkFiles(copyIn: readonly CopyIn[], copyOut: readonly CopyOut[], cwd: string): void {
+	for (const entry of copyIn) oneOf(entry);
+	for (const { path: name } of [...copyIn, ...copyOut]) belowRoot(cwd, name);
+}
+
+/** Reads and writes in one jail, with its program's rights; entries that {@link checkFiles} found sound. */
 export interface Files {
 	putAll(entries: readonly CopyIn[], cwd: string): MaybePromise<readonly FileError[]>;
 	takeAll(entries: readonly CopyOut[], cwd: string): MaybePromise<Taken>;
+	/** Is there, in one of these places of the jail, a file that ends exactly at this size and was changed since? */
+	hasFileOfSize(places: readonly string[], size: number, sinceMs: number): boolean;
 }
 
 type MaybePromise<T> = T | Promise<T>;
@@ -108,10 +116,11 @@ export class JailFiles implements Files {
 		this.#who = who;
 	}
 
-	/** @throws VmjailError USAGE for an entry that says neither content nor link, or both, or names no file */
+	/** Of entries that {@link checkFiles} found sound. */
 	putAll(entries: readonly CopyIn[], cwd: string): readonly FileError[] {
-		const checked = entries.map((entry) => ({ entry, below: belowRoot(cwd, entry.path), ...oneOf(entry) }));
-		return checked.flatMap(({ entry, below, content, symlink }): readonly FileError[] => {
+		return entries.flatMap((entry): readonly FileError[] => {
+			const below = belowRoot(cwd, entry.path);
+			const { content, symlink } = oneOf(entry);
 			const put = () =>
 				symlink === undefined
 					? this.#addon.putFile(this.#root, below, content, entry.mode ?? 0o644, this.#who)
@@ -121,7 +130,12 @@ export class JailFiles implements Files {
 		});
 	}
 
-	/** @throws VmjailError USAGE for a path that names no file */
+	hasFileOfSize(places: readonly string[], size: number, sinceMs: number): boolean {
+		return places.some((place) =>
+			this.#addon.hasFileOfSize(this.#root, place.slice(1), size, sinceMs, MOST_ENTRIES, this.#who),
+		);
+	}
+
 	takeAll(entries: readonly CopyOut[], cwd: string): Taken {
 		const files = new Map<string, Buffer>();
 		const errors = entries.flatMap(({ path: name, maxBytes, optional, truncate = false }): readonly FileError[] => {
@@ -135,6 +149,9 @@ export class JailFiles implements Files {
 		return { files, errors };
 	}
 }
+
+/** So many entries of folders are looked at where a program may have met its limit of file size. */
+const MOST_ENTRIES = 20_000;
 
 type Source =
 	| { readonly content: Uint8Array | number; readonly symlink?: undefined }

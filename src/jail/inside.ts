@@ -1,13 +1,16 @@
 /** What all programs of one jail share. */
 
+import { VmjailError } from "../errors.ts";
 import type { EncodedProgram } from "../executor/encode.ts";
-import type { EndReport } from "../executor/frames.ts";
+import type { EndReport, StepFailure } from "../executor/frames.ts";
 import type { JailProcess } from "../executor/jail-process.ts";
 import type { Kept, Launch, Plan } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import type { Cause } from "./ending.ts";
 import type { Files } from "./files.ts";
+import { launchError } from "./launch-error.ts";
+import type { Programs } from "./programs.ts";
 import type { Reusable } from "./reusable.ts";
 import type { Passable } from "./stdio.ts";
 
@@ -20,6 +23,7 @@ export interface Inside {
 	readonly kept: Kept;
 	readonly keptProgram: EncodedProgram;
 	readonly files: Files;
+	readonly programs: Programs;
 	readonly choice: Choice;
 	readonly around: Around;
 }
@@ -40,4 +44,13 @@ export interface Around {
 /** Kept steps in the shape in which failures name steps. */
 export function asLaunch({ before, child }: Kept): Launch {
 	return { cloneFlags: 0n, before, parent: [], child };
+}
+
+/** The error for a jail that could not be made anew after a program: nothing runs in what another one left. */
+export function renewalError({ kept, reusable }: Inside, failure: StepFailure): VmjailError {
+	const why = launchError(failure.kept ? asLaunch(kept) : reusable.plan, failure, []);
+	return new VmjailError("JAIL_CLOSED", `the jail could not be renewed and has ended: ${why.message}`, {
+		remedy: "Open another one.",
+		cause: why,
+	});
 }

@@ -9,7 +9,7 @@
 import { closeSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
 import { type EncodedProgram, encodeKept, encodePlan } from "../executor/encode.ts";
-import type { JailProcess, ResetReply } from "../executor/jail-process.ts";
+import type { JailProcess } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
 import type { Kept } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
@@ -19,9 +19,10 @@ import type { RuntimeOptions } from "./choose.ts";
 import { checkCleanup, checkLost, RUNLC } from "./ending.ts";
 import { type ExecOptions, type ExecResult, Execution } from "./execution.ts";
 import { identityOf, JailFiles } from "./files.ts";
-import { asLaunch, type Inside } from "./inside.ts";
+import { asLaunch, type Inside, renewalError } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { Pins } from "./pins.ts";
+import { Programs } from "./programs.ts";
 import { prepareReusable, type Reusable } from "./reusable.ts";
 import { type Session, session } from "./session.ts";
 import { closeTaken } from "./stdio.ts";
@@ -38,7 +39,6 @@ export class Jail {
 	readonly #session: Session;
 	readonly #inside: Inside;
 	readonly #release: () => void;
-	#ready: Promise<ResetReply>;
 	#running: Execution | undefined;
 	#closing: Promise<void> | undefined;
 	#ended = false;
@@ -49,7 +49,6 @@ export class Jail {
 		this.#release = release;
 		this.missing = inside.reusable.missing;
 		this.choice = inside.choice;
-		this.#ready = Promise.resolve({ kind: "ready" });
 		inside.process.end.then(() => {
 			this.#ended = true;
 		});
@@ -107,7 +106,9 @@ export class Jail {
 		choice: Choice,
 		signal: AbortSignal | undefined,
 	): Promise<Jail> {
-		const reusable = prepareReusable(policy, await at.facts(), at.newGroupId(), pins.keep);
+		const host = await at.facts();
+		if (signal?.aborted) throw cancelled();
+		const reusable = prepareReusable(policy, host, at.newGroupId(), pins.keep);
 		const { facts, spec } = reusable;
 		const plan = encodePlan(reusable.plan, facts.arch);
 		const kept = reusable.kept([]);
@@ -119,9 +120,10 @@ export class Jail {
 			const root = await firstReset(process, reusable, kept, plan);
 			process.keep(keptProgram);
 			const files = new JailFiles(root, identityOf(spec));
+			const programs = new Programs(reusable, plan);
 			const close = () => process.close();
 			const around = { plan: reusable.plan, reports: plan.reports, checkLost, close };
-			const inside = { policy, reusable, process, plan, kept, keptProgram, files, choice, around };
+			const inside = { policy, reusable, process, plan, kept, keptProgram, files, programs, choice, around };
 			return new Jail(at, inside, () => {
 				closeSync(root);
 				pins.close();
@@ -160,19 +162,19 @@ export class Jail {
 		if (this.#running !== undefined) {
 			throw new VmjailError("USAGE", "the jail runs another program", { remedy: "Wait for it, or use a Pool." });
 		}
-		if (this.broken) throw new VmjailError("JAIL_CLOSED", "the jail has ended", { remedy: "Open another one." });
+		if (this.broken) throw this.#brokenError();
 		const execution = new Execution(this.#inside, command, options);
 		this.#running = execution;
 		try {
-			return await execution.run(this.#ready);
+			return await execution.run();
 		} finally {
-			if (execution.used && !this.broken) this.#ready = this.#inside.process.reset();
+			if (execution.used && !this.broken) this.#inside.process.reset(true);
 			this.#running = undefined;
 		}
 	}
 
 	/**
-	 * Ends the program that runs, if one does, and the jail. Nothing of it is left then.
+	 * Ends the program that runs, if one does (its outcome is `cancelled`), and the jail. Nothing of it is left then.
 	 *
 	 * @throws VmjailError EXECUTOR_FAILED where something could not be taken away
 	 */
@@ -181,8 +183,15 @@ export class Jail {
 		return this.#closing;
 	}
 
+	#brokenError(): VmjailError {
+		const { resetFailure } = this.#inside.process;
+		if (resetFailure !== undefined && this.#closing === undefined) return renewalError(this.#inside, resetFailure);
+		return new VmjailError("JAIL_CLOSED", "the jail has ended", { remedy: "Open another one." });
+	}
+
 	async #close(): Promise<void> {
 		const { process, around } = this.#inside;
+		this.#running?.cancel();
 		around.close();
 		const end = await process.end;
 		this.#release();
@@ -218,7 +227,7 @@ async function firstReset(
 	const first = { ...kept, before: [...kept.before, send] };
 	const roots: number[] = [];
 	process.keep(encodeKept(first, plan, steps, facts.arch));
-	const reply = await process.reset((descriptor) => roots.push(descriptor));
+	const reply = await process.reset(true, (descriptor) => roots.push(descriptor));
 	const [root, ...more] = roots;
 	for (const descriptor of more) closeSync(descriptor);
 	if (reply.kind === "ready" && root !== undefined) return root;

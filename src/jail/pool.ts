@@ -147,7 +147,7 @@ export class Pool {
 	}
 
 	/**
-	 * Ends the programs that run (their jails are gone: JAIL_CLOSED or a killed program) and those that wait, and all jails.
+	 * Ends the programs that run (their outcome is `cancelled`), those that wait (JAIL_CLOSED), and all jails.
 	 *
 	 * @throws VmjailError EXECUTOR_FAILED where something of a jail could not be taken away
 	 */

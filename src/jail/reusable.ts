@@ -6,8 +6,9 @@ import type { HostFacts, Missing } from "../host/types.ts";
 import { belowGateway } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { withRealPaths } from "../oci/host-path.ts";
-import type { Process, Spec } from "../oci/types.ts";
+import type { Mount, Process, Spec } from "../oci/types.ts";
 import { cgroupNamespaceSteps } from "../plan/namespaces.ts";
+import { parseOptions } from "../plan/options.ts";
 import { mountsFor } from "../plan/plan.ts";
 import { renewSteps } from "../plan/renew.ts";
 import type { Terminal } from "../plan/terminal.ts";
@@ -25,6 +26,8 @@ export interface Reusable {
 	readonly facts: HostFacts;
 	readonly plan: Plan;
 	readonly missing: readonly Missing[];
+	/** Where its programs can write. */
+	readonly writable: readonly string[];
 	/** What pid 1 keeps for all programs. */
 	readonly kept: (beforeFilters: readonly Step[]) => Kept;
 	/**
@@ -33,6 +36,11 @@ export interface Reusable {
 	 * @throws VmjailError USAGE for arguments that no exec(2) takes, or for limits that cannot be one program's here
 	 */
 	readonly program: (program: Program) => Workload;
+}
+
+function isWritable({ type, options = [], destination }: Mount): boolean {
+	const { readonly, bind } = parseOptions(options, destination);
+	return !readonly && (bind || type === "tmpfs") && !destination.startsWith("/dev/");
 }
 
 function planInGroups(plan: Plan, groups: ReusableGroups): Plan {
@@ -72,6 +80,7 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 		facts,
 		plan: planInGroups(plan, groups),
 		program: (program) => programOf({ spec, facts, groups }, policy, program),
+		writable: spec.mounts.filter(isWritable).map(({ destination }) => destination),
 		missing: [...groups.missing, ...landlockMissing(facts, optional), ...mac],
 		kept: (beforeFilters) => ({
 			before: [...renew, ...groups.renew],

@@ -189,6 +189,14 @@ function checkDescriptor(stream: Input | Output | undefined, inherited: number, 
 
 const STREAMS = { 1: "stdout", 2: "stderr" } as const;
 
+const shared: { nullDevice?: number } = {};
+
+/** One for all programs of this process: it has no position and nothing that one could change. */
+function nullDevice(): number {
+	shared.nullDevice ??= openSync("/dev/null", constants.O_RDWR);
+	return shared.nullDevice;
+}
+
 class Opener {
 	readonly addon: Addon = loadAddon();
 	readonly toClose: number[] = [];
@@ -206,7 +214,7 @@ class Opener {
 
 	/** /dev/null, or a pipe that is at its end. */
 	nullInput(): number {
-		const descriptor = this.own(openSync("/dev/null", constants.O_RDWR));
+		const descriptor = nullDevice();
 		if (this.passable(descriptor, "stdin")) return descriptor;
 		const [readEnd, writeEnd] = this.addon.pipe();
 		closeSync(writeEnd);
@@ -215,7 +223,7 @@ class Opener {
 
 	/** /dev/null, or a pipe whose other end reads and forgets. */
 	nullOutput(number: 1 | 2): { readonly descriptor: number; readonly tap?: Tap } {
-		const descriptor = this.own(openSync("/dev/null", constants.O_RDWR));
+		const descriptor = nullDevice();
 		if (this.passable(descriptor, STREAMS[number])) return { descriptor };
 		const [readEnd, writeEnd] = this.addon.pipe();
 		const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });

@@ -64,11 +64,14 @@ export interface RawEnd {
 	readonly oomKills: number;
 	/** Forks that the pids limit refused. */
 	readonly pidsRefused: number;
+	/** A file that the program wrote ends exactly at the limit of file size. */
+	readonly fileAtLimit?: boolean;
 }
 
 /**
  * Why the program ended. A limit that ended it comes before the signal that did the work: an out-of-memory kill is
- * `memory`, not SIGKILL. `pids` is reported where forks were refused and the program then failed.
+ * `memory`, not SIGKILL. `pids` is reported where forks were refused and the program then failed; `file-size` also where
+ * the program ignored the signal, got EFBIG, and failed.
  */
 export function endOf(raw: RawEnd, denial?: Denial): End {
 	if (raw.cause === "cancelled") return { kind: "cancelled" };
@@ -81,7 +84,7 @@ export function endOf(raw: RawEnd, denial?: Denial): End {
 	if (raw.oomKills > 0 && failed) return limit("memory");
 	if (raw.pidsRefused > 0 && failed) return limit("pids");
 	if (signal === SIGXCPU) return limit("cpu-time");
-	if (signal === SIGXFSZ) return limit("file-size");
+	if (signal === SIGXFSZ || (raw.fileAtLimit && failed)) return limit("file-size");
 	return signal === 0 ? { kind: "exited", exitCode } : { kind: "signaled", signal: signalName(signal) };
 }
 

@@ -70,6 +70,7 @@ export const SECCOMP_SET_MODE_FILTER = 1;
 /** terminals */
 export const TIOCSCTTY = 0x540e;
 export const TIOCSPGRP = 0x5410;
+export const TIOCNOTTY = 0x5422;
 export const TIOCSWINSZ = 0x5414;
 export const TIOCSPTLCK = 0x40045431;
 export const TIOCGPTPEER = 0x5441;

@@ -7,7 +7,16 @@
 
 import type { HostFacts } from "../host/types.ts";
 import type { Mount, Spec } from "../oci/types.ts";
-import { CLONE_NEW, MNT_DETACH, MOUNT_ATTR_RDONLY } from "./constants.ts";
+import {
+	CLONE_NEW,
+	MNT_DETACH,
+	MOUNT_ATTR_NODEV,
+	MOUNT_ATTR_NOEXEC,
+	MOUNT_ATTR_NOSUID,
+	MOUNT_ATTR_RDONLY,
+	O_CLOEXEC,
+	O_PATH,
+} from "./constants.ts";
 import { rulesetSteps } from "./landlock.ts";
 import {
 	attach,
@@ -22,7 +31,7 @@ import {
 } from "./mounts.ts";
 import { parseOptions } from "./options.ts";
 import { cstring } from "./steps.ts";
-import type { SlotName, Step } from "./types.ts";
+import type { Bytes, SlotName, Step } from "./types.ts";
 
 const HERE = cstring(".");
 
@@ -50,22 +59,66 @@ export function closeDevSteps(): readonly Step[] {
 	return [openInside("/dev", "dev"), setAttributes("make /dev read-only", "dev", MOUNT_ATTR_RDONLY, false)];
 }
 
+/** A file system of our own that only pid 1 has, under the first of the renewed mounts: old mounts leave by way of it. */
+const LUMBER: SlotName = "lumber";
+const DOOR = cstring("door");
+
+function inLumber(call: "mkdirat" | "openat", at: SlotName, name: Bytes, save?: SlotName): Step {
+	const label = `${call === "openat" ? "find" : "make"} a place for old mounts`;
+	if (call === "mkdirat") return { label, call, args: [{ slot: at }, name, 0o700] };
+	return { label, call, args: [{ slot: at }, name, O_PATH | O_CLOEXEC, 0], ...(save === undefined ? {} : { save }) };
+}
+
+function lumberSteps(made: readonly Moved[]): readonly Step[] {
+	const [first] = made;
+	if (first === undefined) return [];
+	const data = `size=4k,nr_inodes=${made.length + 4},mode=700`;
+	const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	return [
+		{ label: `enter ${first.mount.destination}`, call: "fchdir", args: [{ slot: first.slot }] },
+		{ label: `unmount ${first.mount.destination}`, call: "umount2", args: [HERE, MNT_DETACH] },
+		{ label: "go to the root", call: "fchdir", args: [{ slot: ROOT }] },
+		...makeFileSystem("tmpfs", { attributes, data }, LUMBER),
+		inLumber("mkdirat", LUMBER, DOOR),
+		...made.map((_, i) => inLumber("mkdirat", LUMBER, cstring(`${i}`))),
+		openInside(first.mount.destination, "target"),
+		attach("mount the place for old mounts", LUMBER, "target"),
+		...make(first),
+	];
+}
+
 /** In pid 1, last of its set-up and before any program ran: takes hold of the mounts that will have to go. */
 export function holdSteps(mounts: readonly Mount[]): readonly Step[] {
 	const { made, moved } = renewals(mounts);
-	return [...made, ...moved].map(({ mount, slot }) => openInside(mount.destination, slot));
+	return [...[...made, ...moved].map(({ mount, slot }) => openInside(mount.destination, slot)), ...lumberSteps(made)];
 }
 
 /** The slots that pid 1 keeps for {@link renewSteps}. */
 export function heldSlots(mounts: readonly Mount[]): readonly SlotName[] {
 	const { made, moved } = renewals(mounts);
-	return [ROOT, ...[...made, ...moved].map(({ slot }) => slot)];
+	return [ROOT, LUMBER, ...[...made, ...moved].map(({ slot }) => slot)];
 }
 
-function unmount({ mount, slot }: Moved): readonly Step[] {
+/**
+ * Moves the old mounts together and unmounts them at once: each umount2(2) waits for an RCU grace period, and move_mount(2)
+ * does not. What stands on them is taken along first.
+ */
+function removeOld(made: readonly Moved[], below: (one: Moved) => readonly Moved[]): readonly Step[] {
+	if (made.length === 0) return [];
 	return [
-		{ label: `enter the old ${mount.destination}`, call: "fchdir", args: [{ slot }] },
-		{ label: `unmount the old ${mount.destination}`, call: "umount2", args: [HERE, MNT_DETACH] },
+		cloneTree("bind the place for old mounts", LUMBER, false, "heap"),
+		inLumber("openat", LUMBER, DOOR, "target"),
+		attach("mount it where it can be unmounted", "heap", "target"),
+		...made
+			.toReversed()
+			.flatMap((one) => [
+				...below(one).map(({ mount, slot }) => cloneTree(`take ${mount.destination} along`, slot, true, slot)),
+				inLumber("openat", "heap", cstring(`${made.indexOf(one)}`), "target"),
+				attach(`move the old ${one.mount.destination} away`, one.slot, "target"),
+			]),
+		{ label: "go to the place for old mounts", call: "fchdir", args: [{ slot: LUMBER }] },
+		{ label: "unmount the old mounts", call: "umount2", args: [DOOR, MNT_DETACH] },
+		{ label: "go to the root", call: "fchdir", args: [{ slot: ROOT }] },
 	];
 }
 
@@ -107,17 +160,10 @@ export function renewSteps(
 			...(old === undefined ? [] : place(old)),
 		];
 	});
+	const below = (one: Moved) =>
+		moved.filter(({ mount }) => enclosing(mounts.slice(0, mounts.indexOf(mount)), mount.destination) === one.mount);
 	return [
-		...made.toReversed().flatMap((one) => {
-			const below = moved.filter(
-				({ mount }) => enclosing(mounts.slice(0, mounts.indexOf(mount)), mount.destination) === one.mount,
-			);
-			return [
-				...below.map(({ mount, slot }) => cloneTree(`take ${mount.destination} along`, slot, true, slot)),
-				...unmount(one),
-			];
-		}),
-		{ label: "go to the root", call: "fchdir", args: [{ slot: ROOT }] },
+		...removeOld(made, below),
 		{ label: "enter a new IPC namespace", call: "unshare", args: [CLONE_NEW.ipc] },
 		...inOrder,
 		...(facts.landlockAbi > 0 ? rulesetSteps(spec, facts, openInside) : []),

@@ -6,6 +6,7 @@ import {
 	O_NOCTTY,
 	O_RDWR,
 	TIOCGPTPEER,
+	TIOCNOTTY,
 	TIOCSCTTY,
 	TIOCSPGRP,
 	TIOCSPTLCK,
@@ -41,6 +42,7 @@ export function openTerminalSteps({ size, streams }: Terminal, uid: number): rea
 		{ zeros: 4 },
 	]);
 	return [
+		...letGoSteps(),
 		{ label: "open a terminal", call: "openat", args: [AT_FDCWD, cstring("/dev/ptmx"), OPEN_FLAGS, 0], save: "master" },
 		{ label: "unlock the terminal", call: "ioctl", args: [{ slot: "master" }, TIOCSPTLCK, unlocked] },
 		{ label: "open its slave", call: "ioctl", args: [{ slot: "master" }, TIOCGPTPEER, OPEN_FLAGS], save: "slave" },
@@ -51,6 +53,20 @@ export function openTerminalSteps({ size, streams }: Terminal, uid: number): rea
 		...streams.map(
 			(name): Step => ({ label: `use the terminal as ${name}`, call: "dup", args: [{ slot: "slave" }], save: name }),
 		),
+	];
+}
+
+/** Of an earlier program's terminal: a session has one at a time (ioctl_tty(2), TIOCSCTTY). */
+function letGoSteps(): readonly Step[] {
+	return [
+		{
+			label: "find the terminal of an earlier program",
+			call: "openat",
+			args: [AT_FDCWD, cstring("/dev/tty"), OPEN_FLAGS, 0],
+			save: "slave",
+			tolerate: ["ENXIO", "ENOENT", "EIO"],
+		},
+		{ label: "let go of it", call: "ioctl", args: [{ slot: "slave" }, TIOCNOTTY, 0], tolerate: ["EBADF", "ENOTTY"] },
 	];
 }
 

@@ -68,7 +68,8 @@ export interface Launch {
 /** Where pid 1 reads the CPU time that the jail has used: an open cpuacct.usage (v1) or cpu.stat (v2). */
 export interface CpuUsage {
 	readonly slot: SlotName;
-	readonly format: "nanoseconds" | "cpu.stat";
+	/** "shared": nanoseconds of a group that pid 1 is in as well, whose own time does not count. */
+	readonly format: "nanoseconds" | "cpu.stat" | "shared";
 }
 
 /** A jail: what is done on the host, then inside, then at the end. */

@@ -3,7 +3,7 @@
 import { posix as path } from "node:path";
 import { VmjailError } from "../errors.ts";
 import type { HostFacts } from "../host/types.ts";
-import type { Process, Spec } from "../oci/types.ts";
+import type { Process, Rlimit, Spec } from "../oci/types.ts";
 import { CLONE_NEW, SIG_SETMASK } from "./constants.ts";
 import { credentialSteps, rlimitSteps } from "./credentials.ts";
 import { restrictSteps } from "./landlock.ts";
@@ -107,6 +107,16 @@ export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOption
 }
 
 /**
+ * Pid 1 ends a program at its limit of CPU time; should pid 1 be stopped, the kernel ends each process a little later, by
+ * SIGXCPU and then by SIGKILL.
+ */
+function withCpuLimit(rlimits: readonly Rlimit[], cpuLimitMs: number | undefined): readonly Rlimit[] {
+	if (cpuLimitMs === undefined || rlimits.some(({ type }) => type === "RLIMIT_CPU")) return rlimits;
+	const soft = Math.ceil(cpuLimitMs / 1000) + 1;
+	return [...rlimits, { type: "RLIMIT_CPU", soft, hard: soft + 1 }];
+}
+
+/**
  * The same for a jail that keeps {@link confinementSteps} and takes them between `child` and `exec`.
  *
  * @throws VmjailError USAGE for arguments that no exec(2) takes.
@@ -130,7 +140,7 @@ export function entryOf(
 			...streamSteps(),
 			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
 			{ label: "set the umask", call: "umask", args: [0o022] },
-			...rlimitSteps(process.rlimits ?? []),
+			...rlimitSteps(withCpuLimit(process.rlimits ?? [], options.cpuLimitMs)),
 		],
 		exec: execSteps(process),
 		...(options.cpuLimitMs === undefined ? {} : { cpuLimitMs: options.cpuLimitMs }),

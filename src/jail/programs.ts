@@ -1,0 +1,51 @@
+/** The programs of one jail as the executor takes them: many runs differ in their input only. */
+
+import { type EncodedProgram, encodeWorkload } from "../executor/encode.ts";
+import type { Workload } from "../plan/types.ts";
+import type { Program, Reusable } from "./reusable.ts";
+
+export interface Prepared {
+	readonly workload: Workload;
+	readonly encoded: EncodedProgram;
+}
+
+/** What is remembered: so many, and none with a longer key. */
+const MOST = 64;
+const LONGEST_KEY = 8192;
+
+function isShort({ command, env = {} }: Program): boolean {
+	const texts = [...command, ...Object.keys(env), ...Object.values(env)];
+	return texts.length < 256 && texts.reduce((sum, one) => sum + one.length, 0) < LONGEST_KEY / 2;
+}
+
+/** Nothing of it depends on the state of the host: the paths that a program names are looked up by its own process. */
+export class Programs {
+	readonly #remembered = new Map<string, Prepared>();
+	readonly #reusable: Reusable;
+	readonly #jail: EncodedProgram;
+
+	constructor(reusable: Reusable, jail: EncodedProgram) {
+		this.#reusable = reusable;
+		this.#jail = jail;
+	}
+
+	/** @throws VmjailError USAGE for arguments that no exec(2) takes */
+	prepare(program: Program): Prepared {
+		if (!isShort(program)) return this.#make(program);
+		const { command, cwd, env, limits, terminal } = program;
+		const size = terminal === undefined ? undefined : [terminal.size, terminal.streams];
+		const key = JSON.stringify([command, cwd, env, limits, size]);
+		const known = this.#remembered.get(key) ?? this.#make(program);
+		this.#remembered.delete(key);
+		this.#remembered.set(key, known);
+		const [oldest] = this.#remembered.keys();
+		if (this.#remembered.size > MOST && oldest !== undefined) this.#remembered.delete(oldest);
+		return known;
+	}
+
+	#make(program: Program): Prepared {
+		const workload = this.#reusable.program(program);
+		const { plan, facts } = this.#reusable;
+		return { workload, encoded: encodeWorkload(workload, this.#jail, plan, facts.arch) };
+	}
+}
