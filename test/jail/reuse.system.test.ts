@@ -279,9 +279,6 @@ describe.skipIf(requireOr(missingCompiler))("what one program leaves for the nex
 	});
 
 	it("what is not available yet is refused", async () => {
-		await expect(Jail.open(policyOf({ system: { ...PATH, runtime: "runsc" } }))).rejects.toMatchObject({
-			code: "NOT_AVAILABLE",
-		});
 		await expect(Jail.open(policyOf({ network: network("hostwithpolicy") }))).rejects.toMatchObject({
 			code: "NOT_AVAILABLE",
 		});
