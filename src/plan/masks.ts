@@ -2,8 +2,6 @@
 
 import type { PathFact } from "../host/types.ts";
 import {
-	AT_REMOVEDIR,
-	MNT_DETACH,
 	MOUNT_ATTR_NODEV,
 	MOUNT_ATTR_NOEXEC,
 	MOUNT_ATTR_NOSUID,
@@ -11,13 +9,18 @@ import {
 	O_CLOEXEC,
 	O_CREAT,
 	O_EXCL,
+	O_PATH,
 } from "./constants.ts";
-import { attach, cloneTree, makeFileSystem, openInside, setAttributes } from "./mounts.ts";
+import { attach, cloneTree, makeFileSystem, openInside, openOutside, setAttributes } from "./mounts.ts";
 import { cstring, space, struct } from "./steps.ts";
 import type { SlotName, Step } from "./types.ts";
 
-/** One tmpfs holds an empty folder and an empty file; every mask is a bind of one of them. */
-const STORE = "/dev/.vmjail-masks";
+/**
+ * One tmpfs holds an empty folder and an empty file; every mask is a bind of one of them. It lies in the old root, with
+ * which it goes: to unmount it by itself would wait for every processor (an RCU grace period) once more. A host without
+ * /proc is refused before.
+ */
+const STORE = "/proc";
 const FOLDER: SlotName = "empty folder";
 const FILE: SlotName = "empty file";
 
@@ -30,36 +33,21 @@ const STORE_OPTIONS = {
 const TMPFS_MAGIC = 0x01021994;
 const STATFS_SIZE = 120;
 
-function inDev(label: string, call: "mkdirat" | "unlinkat", last: number): Step {
-	return { label, call, args: [{ slot: "dev" }, cstring(STORE.slice("/dev/".length)), last] };
+function inStore(name: string, label: string, flags: number, save: SlotName): Step {
+	return { label, call: "openat", args: [{ slot: "tree" }, cstring(name), flags | O_CLOEXEC, 0o444], save };
 }
 
 function makeStore(): readonly Step[] {
 	return [
-		openInside("/dev", "dev"),
-		inDev("make a place for masks", "mkdirat", 0o700),
 		...makeFileSystem("tmpfs", STORE_OPTIONS),
 		{ label: "make the empty folder", call: "mkdirat", args: [{ slot: "tree" }, cstring("folder"), 0o555] },
-		{
-			label: "make the empty file",
-			call: "openat",
-			args: [{ slot: "tree" }, cstring("file"), O_CREAT | O_EXCL | O_CLOEXEC, 0o444],
-			save: FILE,
-		},
+		inStore("file", "make the empty file", O_CREAT | O_EXCL, FILE),
 		setAttributes("make masks read-only", "tree", MOUNT_ATTR_RDONLY, false),
-		openInside(STORE, "target"),
-		attach("mount the masks", "tree", "target"),
-		openInside(`${STORE}/folder`, FOLDER),
-		openInside(`${STORE}/file`, FILE),
-	];
-}
-
-function removeStore(): readonly Step[] {
-	return [
-		openInside("/dev", "dev"),
-		{ label: "enter /dev", call: "fchdir", args: [{ slot: "dev" }] },
-		{ label: "unmount the masks", call: "umount2", args: [cstring(STORE.slice("/dev/".length)), MNT_DETACH] },
-		inDev("remove the place for masks", "unlinkat", AT_REMOVEDIR),
+		openOutside(STORE, "target"),
+		attach("mount the masks in the old root", "tree", "target"),
+		// What lies in a mount namespace can be bound elsewhere; before Linux 6.15 nothing else.
+		inStore("folder", "open the empty folder", O_PATH, FOLDER),
+		inStore("file", "open the empty file", O_PATH, FILE),
 	];
 }
 
@@ -96,7 +84,7 @@ export function maskSteps(masked: readonly string[], paths: Readonly<Record<stri
 	const present = masked.filter((path) => isPresent(path, paths));
 	if (present.length === 0) return [];
 	const masks = present.flatMap((path) => mask(path, paths[path]?.kind === "directory" ? FOLDER : FILE));
-	return [...makeStore(), ...masks, ...removeStore()];
+	return [...makeStore(), ...masks];
 }
 
 /** Steps that make what is mounted at each path, and below, read-only by a bind of itself. */

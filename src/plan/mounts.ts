@@ -82,8 +82,20 @@ export function enclosing(mounts: readonly Mount[], destination: string): Mount 
 	return above.toSorted((a, b) => a.destination.length - b.destination.length || 0).at(-1);
 }
 
-/** Makes the mount point inside a tmpfs of the jail's own: folders on the way, then a folder or an empty file. */
-export function makeMountPoint(base: string, mount: Mount, paths: Readonly<Record<string, PathFact>>): readonly Step[] {
+/** The open folder that the last mount point was made in: many lie in one, /dev above all. */
+const PARENT: SlotName = "parent";
+
+/**
+ * Makes the mount point inside a tmpfs of the jail's own: folders on the way, then a folder or an empty file.
+ *
+ * @param opened the folder that the slot PARENT holds, if any
+ */
+export function makeMountPoint(
+	base: string,
+	mount: Mount,
+	paths: Readonly<Record<string, PathFact>>,
+	opened?: string,
+): readonly Step[] {
 	const { destination } = mount;
 	const folder = isFolder(mount, parseOptions(mount.options ?? [], destination), paths);
 	const names = path.relative(base, destination).split("/");
@@ -92,9 +104,9 @@ export function makeMountPoint(base: string, mount: Mount, paths: Readonly<Recor
 		const isFile = !folder && i === names.length - 1;
 		const label = `make ${path.join(parent, name)} in the jail`;
 		const make: Step = isFile
-			? { label, call: "mknodat", args: [{ slot: TARGET }, cstring(name), S_IFREG | 0o644, 0], tolerate: ["EEXIST"] }
-			: { label, call: "mkdirat", args: [{ slot: TARGET }, cstring(name), 0o755], tolerate: ["EEXIST"] };
-		return [openInside(parent, TARGET), make];
+			? { label, call: "mknodat", args: [{ slot: PARENT }, cstring(name), S_IFREG | 0o644, 0], tolerate: ["EEXIST"] }
+			: { label, call: "mkdirat", args: [{ slot: PARENT }, cstring(name), 0o755], tolerate: ["EEXIST"] };
+		return parent === opened && i === 0 ? [make] : [openInside(parent, PARENT), make];
 	});
 }
 
@@ -184,11 +196,17 @@ const KNOWN_TYPES: ReadonlySet<string> = new Set(["proc", "sysfs", "tmpfs", "dev
 export function mountSteps(mounts: readonly Mount[], paths: Readonly<Record<string, PathFact>>): readonly Step[] {
 	const steps: Step[] = [];
 	const late: Step[] = [];
+	let opened: string | undefined;
 	for (const [i, mount] of mounts.entries()) {
 		const options = parseOptions(mount.options ?? [], mount.destination);
 		const base = enclosing(mounts.slice(0, i), mount.destination);
 		if (base?.type === "tmpfs") {
-			steps.push(...makeMountPoint(base.destination, mount, paths));
+			steps.push(...makeMountPoint(base.destination, mount, paths, opened));
+			opened = path.dirname(mount.destination);
+		}
+		// What was open is another folder than what is there now.
+		if (opened !== undefined && (opened === mount.destination || opened.startsWith(`${mount.destination}/`))) {
+			opened = undefined;
 		}
 		if (options.bind) {
 			steps.push(...bind(mount, options));

@@ -47,13 +47,23 @@ describe("landlockRules", () => {
 		expect(rules(spec)).toMatchObject({
 			"/": READ,
 			"/out": WRITE,
-			"/out/ro/log": WRITE,
 			"/scratch": WRITE,
 			"/app.log": OF_FILES,
 			"/dev": WRITE,
-			"/dev/null": OF_FILES,
 			"/proc": READ | WRITE_FILE | TRUNCATE,
 		});
+	});
+
+	it("say nothing that a rule above says already: the kernel adds up the rules on the way to the root", () => {
+		const found = rules(spec);
+		const above = (path: string) =>
+			Object.entries(found)
+				.filter(([one]) => one === path || one === "/" || path.startsWith(`${one}/`))
+				.reduce((sum, [, rights]) => sum | rights, 0);
+		const implied = ["/out/ro/log", "/dev/null", "/dev/tty", "/dev/pts", "/dev/shm", "/dev/mqueue"];
+		expect(implied.filter((path) => path in found)).toEqual([]);
+		for (const path of implied) expect(above(path) & WRITE).toBe(WRITE);
+		expect(above("/etc/passwd")).toBe(READ);
 	});
 
 	it("add nothing for what is read-only or masked", () => {
