@@ -355,6 +355,7 @@ NAPI_MODULE_INIT()
 	add_notification_functions(env, exports);
 	add_relay_functions(env, exports);
 	add_file_functions(env, exports);
+	add_look_functions(env, exports);
 	add_peer_functions(env, exports);
 	return exports;
 }

@@ -11,6 +11,7 @@ void add_datagram_functions(napi_env env, napi_value exports);
 void add_notification_functions(napi_env env, napi_value exports);
 void add_relay_functions(napi_env env, napi_value exports);
 void add_file_functions(napi_env env, napi_value exports);
+void add_look_functions(napi_env env, napi_value exports);
 void add_peer_functions(napi_env env, napi_value exports);
 
 #endif

@@ -11,6 +11,11 @@ export interface Addon {
 	duplicate(descriptor: number): number;
 	/** A memfd with these bytes, sealed against every change. */
 	memfd(bytes: Uint8Array): number;
+	/**
+	 * What lstat(2) and readlink(2) say of paths that each end with NUL, in the form of native/addon/look.c: equal answers are
+	 * equal bytes. Empty where there are too many.
+	 */
+	look(paths: Uint8Array): Buffer;
 	/** Keeps a descriptor from the programs that this process starts. */
 	closeOnExec(descriptor: number): void;
 	/** Ends one direction of a socket: the peer reads to its end, and is still heard. */

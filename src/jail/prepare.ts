@@ -2,6 +2,7 @@
 
 import { type CgroupSteps, cgroupSteps } from "../cgroup/steps.ts";
 import { VmjailError } from "../errors.ts";
+import type { HostFs } from "../host/fs.ts";
 import { probePaths } from "../host/paths.ts";
 import { type Keep, probePrograms } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
@@ -140,12 +141,16 @@ export function specFor(
 	command: readonly string[],
 	terminal: boolean,
 	keep: Keep | undefined,
+	fs?: HostFs,
 ): Specified {
 	const networked = policy.security.network.mode === "hostwithpolicy";
 	const { allow } = policy.security.process;
 	const facts: HostFacts = {
 		...host,
-		paths: probePaths([...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])]),
+		paths: probePaths(
+			[...pathsOf(policy, host), ...(networked ? [resolverOf(policy)] : [])],
+			fs === undefined ? {} : { fs },
+		),
 		...(allow.length === 0 ? {} : { programs: probePrograms(allow, policy.system.root.path, keep) }),
 	};
 	const mac = macMissing(policy, facts);
@@ -172,6 +177,7 @@ export function planFor(
  *
  * @param id of the jail's cgroup, from newGroupId
  * @param keep see {@link probePrograms}; without it the plan cannot be carried out where a program is held to a digest
+ * @param fs where the policy's paths are looked at; by default the real file system
  * @throws VmjailError HOST_UNSUPPORTED, PATH_INVALID, POLICY_INVALID, USAGE: before anything was changed
  */
 export function prepare(
@@ -181,8 +187,9 @@ export function prepare(
 	terminal: boolean,
 	id: string,
 	keep?: Keep,
+	fs?: HostFs,
 ): Prepared {
-	const { networked, facts, spec, mac } = specFor(policy, host, command, terminal, keep);
+	const { networked, facts, spec, mac } = specFor(policy, host, command, terminal, keep, fs);
 	const { cpuMs, wallMs, outputMaxBytes, optional } = readAnnotations(spec);
 	const cgroup = cgroupSteps({
 		resources: spec.linux.resources ?? {},

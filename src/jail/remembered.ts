@@ -1,14 +1,14 @@
 /** What the runs of one policy have in common, worked out once. */
 
 import { groupName } from "../cgroup/id.ts";
+import { type Addon, loadAddon } from "../executor/addon.ts";
 import type { EncodedProgram } from "../executor/encode.ts";
-import { probePaths } from "../host/paths.ts";
 import type { Keep } from "../host/programs.ts";
 import type { HostFacts } from "../host/types.ts";
-import { pathsOf } from "../oci/spec.ts";
 import type { Spec } from "../oci/types.ts";
 import type { Plan, Step } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
+import { Answers } from "./answers.ts";
 import { type EncodedWorkload, encodeProgram, encodeRun } from "./encoded.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import type { RunOptions } from "./types.ts";
@@ -23,9 +23,7 @@ interface Last {
 /** Everything that a plan depends on but the command and the name of the group; and the plan. */
 interface Known {
 	readonly host: HostFacts;
-	readonly paths: readonly string[];
-	/** What the paths were, as JSON. */
-	readonly pathFacts: string;
+	readonly answers: Answers;
 	readonly prepared: Prepared;
 	readonly jail: EncodedProgram;
 	/** The group's name, and where it is in the bytes. */
@@ -41,12 +39,17 @@ const MOST_POLICIES = 16;
 const MOST_COMMAND = 4096;
 
 /**
- * Remembers plans by everything that they depend on: the content of the policy, the host's facts, and what the policy's paths
- * are, which is looked at anew for every run. So a plan is used again only where planning would give the same: nothing
- * that somebody may have replaced since the last run is taken on trust.
+ * Remembers plans by everything that they depend on: the content of the policy, the host's facts, and whatever planning asked
+ * of paths and environment, which is asked anew for every run. So a plan is used again only where planning would give the
+ * same: nothing that somebody may have replaced since the last run is taken on trust.
  */
 export class RememberedPlans {
 	readonly #known = new Map<string, Known>();
+	readonly #addon: Pick<Addon, "look">;
+
+	constructor(addon: Pick<Addon, "look"> = loadAddon()) {
+		this.#addon = addon;
+	}
 
 	/**
 	 * For any run on runlc: what depends on nothing but the policy, the host and the command is remembered.
@@ -69,7 +72,7 @@ export class RememberedPlans {
 	/**
 	 * For a run on runlc without a terminal, network rules, or a list of programs.
 	 *
-	 * @param host the same object as long as nothing in it has changed
+	 * @param host the same object as long as nothing in it has changed but its environment, which is asked anew
 	 * @param id of the jail's cgroup, from newGroupId
 	 * @throws VmjailError as {@link prepare} and {@link encodeRun} do
 	 */
@@ -78,12 +81,13 @@ export class RememberedPlans {
 		const known = this.#known.get(key);
 		if (known !== undefined && command.length > 0 && isStill(known, host)) return again(known, command, id);
 		this.#known.delete(key);
-		const prepared = prepare(policy, host, command, false, id);
+		const answers = new Answers(this.#addon, host.caller.env);
+		const asked = { ...host, caller: { ...host.caller, env: answers.env } };
+		const prepared = prepare(policy, asked, command, false, id, undefined, answers.fs);
 		const encoded = encodeRun(prepared, {});
 		this.#remember(key, {
 			host,
-			paths: pathsOf(policy, host),
-			pathFacts: JSON.stringify(prepared.facts.paths),
+			answers,
 			prepared,
 			jail: encoded.jail,
 			group: groupName(id),
@@ -110,8 +114,8 @@ function contentOf(policy: Policy): string {
 	});
 }
 
-function isStill({ host, paths, pathFacts }: Known, now: HostFacts): boolean {
-	return host === now && pathFacts === JSON.stringify(probePaths(paths));
+function isStill({ host, answers }: Known, now: HostFacts): boolean {
+	return host === now && answers.areStill(now.caller.env);
 }
 
 function lastOf(command: string, spec: Spec, { workload, program }: EncodedWorkload): Last | undefined {

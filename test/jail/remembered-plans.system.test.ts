@@ -126,8 +126,29 @@ describe("a plan is made anew", () => {
 		expect(Buffer.from(jail).includes("changed")).toBe(true);
 	});
 
-	it("where the host's facts are others: the folder, the environment", () => {
-		changed(() => ({ host: { ...HOST, caller: { ...HOST.caller, env: { A: "b" } } } }));
+	it("where the host's facts are others", () => {
+		changed(() => ({ host: { ...HOST, cpus: HOST.cpus + 1 } }));
+	});
+
+	it("where a variable that is passed on has changed, in the same environment", () => {
+		const env: Record<string, string> = { PASSED: "before", OTHER: "a" };
+		const host = { ...HOST, caller: { ...HOST.caller, env } };
+		const policy = policyOf({ ...LIMITED, system: { ...LIMITED.system, env: { pass: ["PASSED", "UNSET"], set: {} } } });
+		const plans = new RememberedPlans();
+		const plan = () => {
+			const id = newGroupId(OWNER);
+			const prepared = plans.prepare(policy, host, ["true"], id);
+			bytesOf(prepared, policy, ["true"], id, host);
+			return prepared.plan;
+		};
+		const first = plan();
+		env["OTHER"] = "b";
+		expect(plan()).toBe(first);
+		env["PASSED"] = "after";
+		const second = plan();
+		expect(second).not.toBe(first);
+		env["UNSET"] = "now set";
+		expect(plan()).not.toBe(second);
 	});
 
 	it("for limits that JSON has no number for", () => {
