@@ -21,6 +21,7 @@ import { jobPlan, jobWorkload } from "../runtime/supervise/plan.ts";
 import { raised } from "./driven.ts";
 import { type Cause, groupUsage } from "./ending.ts";
 import { type Enclosed, enclose } from "./guarded.ts";
+import { InnerFiles } from "./inner-files.ts";
 import { asLaunch, type Inside } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { narrowed } from "./limits.ts";
@@ -188,7 +189,7 @@ async function start(
 		checkLost: checkLostWith(started, enclosed.run, encodedOuter.reports),
 		close,
 	};
-	const files = refusedFiles;
+	const files = new InnerFiles(process, plan, reusable);
 	const programs = new Programs(reusable, plan);
 	return { policy, reusable, process, plan, kept, keptProgram, files, programs, choice, around };
 }
@@ -247,17 +248,4 @@ function checkLostWith(started: Promise<ExecReply>, run: DrivenRun, reports: rea
 		if (cause !== "none" || oomKills > 0 || pidsRefused > 0) return;
 		throw sandboxError(run, seen.reply, "the sandbox ended while a program ran in it");
 	};
-}
-
-const refusedFiles = {
-	putAll: () => refuseFiles("copyIn"),
-	takeAll: (entries: readonly unknown[]) =>
-		entries.length === 0 ? { files: new Map<string, Buffer>(), errors: [] } : refuseFiles("copyOut"),
-	hasFileOfSize: () => false,
-};
-
-function refuseFiles(what: string): never {
-	throw new VmjailError("NOT_AVAILABLE", `${what}: not available yet in jails of gVisor's that are used again`, {
-		remedy: "Use a writable folder of the host's, or standard input and output.",
-	});
 }

@@ -71,22 +71,22 @@ export function identityOf({ process, linux }: Spec): Uint32Array {
 }
 
 /**
- * The path below the root. Dots are resolved before anything is looked up: nothing leads out of the root.
+ * The path in the jail. Dots are resolved before anything is looked up: nothing leads out of the root.
  *
  * @throws VmjailError USAGE for a path that names no file
  */
-function belowRoot(cwd: string, given: string): string {
+export function checkedPath(cwd: string, given: string): string {
 	const whole = path.resolve(cwd, given);
 	if (given === "" || given.includes("\0") || given.endsWith("/") || whole === "/") {
 		throw new VmjailError("USAGE", `${JSON.stringify(given)} names no file`, { remedy: "Give the path of a file." });
 	}
-	return whole.slice(1);
+	return whole;
 }
 
 /** @throws VmjailError USAGE for an entry that says neither content nor link, or both, or names no file */
 export function checkFiles(copyIn: readonly CopyIn[], copyOut: readonly CopyOut[], cwd: string): void {
-	for (const entry of copyIn) oneOf(entry);
-	for (const { path: name } of [...copyIn, ...copyOut]) belowRoot(cwd, name);
+	for (const entry of copyIn) sourceOf(entry);
+	for (const { path: name } of [...copyIn, ...copyOut]) checkedPath(cwd, name);
 }
 
 /** Reads and writes in one jail, with its program's rights; entries that {@link checkFiles} found sound. */
@@ -119,8 +119,8 @@ export class JailFiles implements Files {
 	/** Of entries that {@link checkFiles} found sound. */
 	putAll(entries: readonly CopyIn[], cwd: string): readonly FileError[] {
 		return entries.flatMap((entry): readonly FileError[] => {
-			const below = belowRoot(cwd, entry.path);
-			const { content, symlink } = oneOf(entry);
+			const below = checkedPath(cwd, entry.path).slice(1);
+			const { content, symlink } = sourceOf(entry);
 			const put = () =>
 				symlink === undefined
 					? this.#addon.putFile(this.#root, below, content, entry.mode ?? 0o644, this.#who)
@@ -139,7 +139,7 @@ export class JailFiles implements Files {
 	takeAll(entries: readonly CopyOut[], cwd: string): Taken {
 		const files = new Map<string, Buffer>();
 		const errors = entries.flatMap(({ path: name, maxBytes, optional, truncate = false }): readonly FileError[] => {
-			const below = belowRoot(cwd, name);
+			const below = checkedPath(cwd, name).slice(1);
 			const error = faultOf(() => {
 				files.set(name, this.#addon.takeFile(this.#root, below, maxBytes, truncate, this.#who));
 			});
@@ -157,7 +157,8 @@ type Source =
 	| { readonly content: Uint8Array | number; readonly symlink?: undefined }
 	| { readonly content?: undefined; readonly symlink: string };
 
-function oneOf({ path: name, content, symlink }: CopyIn): Source {
+/** @throws VmjailError USAGE for an entry that says neither content nor link, or both */
+export function sourceOf({ path: name, content, symlink }: CopyIn): Source {
 	if ((content === undefined) === (symlink === undefined)) {
 		throw new VmjailError("USAGE", `copyIn: ${name}: give content or symlink`, { remedy: "Exactly one of the two." });
 	}
@@ -180,7 +181,11 @@ function fileError(
 	{ message, code = "" }: NodeJS.ErrnoException,
 	kinds: Readonly<Record<string, FileError["kind"]>>,
 ): FileError {
-	const kind = kinds[message] ?? "copy";
+	return fileErrorOf(name, kinds[message] ?? "copy", code);
+}
+
+/** @param code of the errno */
+export function fileErrorOf(name: string, kind: FileError["kind"], code: string): FileError {
 	const why = kind === "not-regular" || kind === "too-large" ? "" : `: ${code}`;
 	return { path: name, kind, message: `${name} ${WHAT[kind]}${why}` };
 }

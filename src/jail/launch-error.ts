@@ -80,6 +80,6 @@ function execError(step: Step, name: string, failure: StepFailure, program: stri
 }
 
 /** "ENOENT". From the table of Node, not libuv's, which lacks ENOEXEC and ESTALE. */
-function errnoName(error: number): string {
+export function errnoName(error: number): string {
 	return Object.entries(constants.errno).find(([, number]) => number === error)?.[0] ?? `error ${error}`;
 }

@@ -5,13 +5,15 @@ export const AT_EMPTY_PATH = 0x1000;
 export const AT_RECURSIVE = 0x8000;
 export const AT_REMOVEDIR = 0x200;
 
-/** fcntl.h. O_DIRECTORY and O_NOFOLLOW differ between x86_64 and aarch64 and are not used: openat2's resolve flags do it. */
+/** fcntl.h. O_DIRECTORY and O_NOFOLLOW differ between x86_64 and aarch64; where there is openat2(2), its flags do it. */
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_NOCTTY = 0o400;
+export const O_NONBLOCK = 0o4000;
+export const O_NOFOLLOW = { x86_64: 0o400000, aarch64: 0o100000 } as const;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 

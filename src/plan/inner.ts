@@ -5,7 +5,7 @@
 
 import type { Architecture, ProgramFact } from "../host/types.ts";
 import type { LinuxSeccomp, Process } from "../oci/types.ts";
-import { AT_FDCWD, O_CLOEXEC, O_PATH, SIG_SETMASK } from "./constants.ts";
+import { AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, SIG_SETMASK } from "./constants.ts";
 import { becomeKeeping, boundingSteps, identitySteps, rlimitSteps } from "./credentials.ts";
 import { type InnerMounts, innerHoldSteps, innerRenewSteps } from "./inner-renew.ts";
 import { programFiles, stopAtExecSteps } from "./programs.ts";
@@ -14,9 +14,6 @@ import { cstring, struct } from "./steps.ts";
 import { foregroundSteps, type TerminalStream } from "./terminal.ts";
 import type { Plan, SlotName, Step, Workload } from "./types.ts";
 import { execSteps, streamSteps } from "./workload.ts";
-
-/** fcntl.h of the two architectures. */
-const O_NOFOLLOW: Readonly<Record<Architecture, number>> = { x86_64: 0o400000, aarch64: 0o100000 };
 
 /**
  * Opens a file component by component, for want of openat2(2) and its RESOLVE_NO_SYMLINKS: a link on the way answers

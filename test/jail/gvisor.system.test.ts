@@ -129,6 +129,60 @@ describe.skipIf(skipped).each(builds.map((runsc) => [runsc.abilities.version, ru
 			await expect(sh("true", { limits: { memoryBytes: MIB } })).rejects.toMatchObject({ code: "NOT_AVAILABLE" });
 		});
 
+		it("takes files in and gives files out, as the program's user", async () => {
+			const big = Buffer.alloc(3 * MIB, "0123456789abcdef");
+			const result = await sh("./bin/prog < in/data; cat link; cp big out-big; stat -c '%a %u' bin/prog in", {
+				copyIn: [
+					{ path: "bin/prog", content: "#!/bin/sh\ncat > out\n", mode: 0o755 },
+					{ path: "/tmp/in/data", content: Uint8Array.of(0, 1, 255) },
+					{ path: "link", symlink: "in/data" },
+					{ path: "big", content: big },
+					{ path: "empty", content: "" },
+				],
+				copyOut: [
+					{ path: "out", maxBytes: 10 },
+					{ path: "out-big", maxBytes: 4 * MIB },
+					{ path: "empty", maxBytes: 0 },
+				],
+			});
+			expect(result).toMatchObject({ kind: "exited", exitCode: 0, fileErrors: [] });
+			expect([...(result.files.get("out") ?? [])]).toEqual([0, 1, 255]);
+			expect(result.files.get("out-big")?.equals(big)).toBe(true);
+			expect(result.files.get("empty")).toEqual(Buffer.alloc(0));
+			expect(result.stdout?.subarray(3).toString()).toBe(`755 ${process.getuid?.()}\n755 ${process.getuid?.()}\n`);
+			expect(textOf(await sh("ls"))).not.toContain("out");
+		});
+
+		it("gives out regular files only, of no more than they may have, and never hangs", async () => {
+			const script = "mkfifo fifo; mkdir folder; ln -s /etc/passwd link; echo 12345 > long; ln -s . way";
+			const out = (path: string) => ({ path, maxBytes: 3 });
+			const names = ["fifo", "folder", "link", "long", "missing", "way/long", "/dev/zero", "/etc/shadow"];
+			const { fileErrors, files } = await sh(script, {
+				copyOut: [...names.map(out), { ...out("long"), truncate: true }, { ...out("none"), optional: true }],
+			});
+			expect(fileErrors.map(({ path, kind }) => `${path} ${kind}`)).toEqual([
+				...["fifo not-regular", "folder not-regular", "link open", "long too-large", "missing open", "way/long open"],
+				expect.stringMatching(/^\/dev\/zero not-regular$/),
+				// root's own program may read it; its size is what forbids it.
+				expect.stringMatching(/^\/etc\/shadow (open|too-large)$/),
+			]);
+			expect([...files].map(([name, content]) => [name, content.toString()])).toEqual([["long", "123"]]);
+		});
+
+		it("says which file could not be copied in, and then runs nothing", async () => {
+			const ran = await sh("echo ran", {
+				copyIn: [
+					{ path: "/usr/bin/new", content: "x" },
+					{ path: "/etc/passwd/below", content: "x" },
+					{ path: "/dev/null/below", symlink: "x" },
+				],
+			});
+			expect(ran).toMatchObject({ kind: "cancelled", fileErrors: [{ path: "/usr/bin/new" }, {}, {}] });
+			expect(ran.fileErrors.map(({ kind }) => kind)).toEqual([
+				...["create-file", expect.stringMatching(/create-f/), expect.stringMatching(/create-folder|symlink/)],
+			]);
+		});
+
 		it("no program can reach pid 1", async () => {
 			const { stdout } = await sh("kill -9 1 || echo refused; grep ^Uid /proc/1/status; grep ^Cap /proc/self/status");
 			expect(stdout?.toString()).toMatch(/^refused\nUid:(\t2147483000){4}\n(Cap\w+:\t0{16}\n)+$/);
