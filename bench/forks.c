@@ -1,5 +1,6 @@
 /*
- * forks PROGRAM COUNT: milliseconds of COUNT times fork, exec and wait, and of a loop that only computes; one line each.
+ * forks PROGRAM COUNT [no-computing]: milliseconds of COUNT times fork, exec and wait, and of a loop that only computes; one
+ * line each.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -30,12 +31,14 @@ static void start(char *program)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
 	double begin = now_ms();
 	for (int i = atoi(argv[2]); i > 0; i--)
 		start(argv[1]);
 	printf("%.3f\n", now_ms() - begin);
+	if (argc > 3)
+		return 0;
 	begin = now_ms();
 	volatile uint64_t state = 1;
 	for (int i = 0; i < 30000000; i++)
