@@ -42,7 +42,7 @@ static bool header_is_sound(struct channel *channel, const struct frame_header *
 {
 	if (received < (ssize_t)sizeof *h || h->length != (uint32_t)received || descriptors != h->descriptors)
 		return false;
-	if ((h->flags & ~(FLAG_MEMFD | FLAG_LAST | FLAG_RESET)) != 0 || h->sequence <= channel->last_sequence)
+	if ((h->flags & ~(FLAG_MEMFD | FLAG_LAST | FLAG_RESET | FLAG_ERRAND)) != 0 || h->sequence <= channel->last_sequence)
 		return false;
 	return !channel->bound || same_token(channel->token, h->token);
 }

@@ -467,10 +467,11 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 	size_t size;
 	if (p->work.program != NULL || count < 3 || ((frame->header.flags & FLAG_RESET) && p->kept == NULL))
 		return false;
-	/* What one program left is not for another one. */
-	if (p->kept != NULL && !p->renewed)
+	/* What one program left is not for another one; but vmjail fetches files from there. */
+	const bool errand = (frame->header.flags & FLAG_ERRAND) != 0;
+	if (p->kept != NULL && !p->renewed && !errand)
 		return false;
-	p->renewed = false;
+	p->renewed = p->renewed && errand;
 	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
 		return false;

@@ -48,6 +48,7 @@ enum frame_flag {
 	FLAG_MEMFD = 1, /* the last descriptor is a sealed memfd with the payload */
 	FLAG_LAST = 2,  /* of FRAME_EXEC: the jail ends with this program */
 	FLAG_RESET = 4, /* of FRAME_EXEC: as if FRAME_RESET followed, without an answer; of FRAME_RESET: in any case */
+	FLAG_ERRAND = 8, /* of FRAME_EXEC: vmjail's own steps, that execute no program: the jail stays as renewed as it was */
 };
 
 struct frame_header {

@@ -29,6 +29,8 @@ export interface Request {
 	readonly last?: boolean;
 	/** Of an exec: renew the jail after it. */
 	readonly reset?: boolean;
+	/** Of an exec: it executes no program. */
+	readonly errand?: boolean;
 	/** Of a launch: the number of the new jail. */
 	readonly jail?: number;
 }
@@ -84,6 +86,7 @@ export class Channel {
 			memfd: large,
 			...(request.last === undefined ? {} : { last: request.last }),
 			...(request.reset === undefined ? {} : { reset: request.reset }),
+			...(request.errand === undefined ? {} : { errand: request.errand }),
 		};
 		const message = encodeFrame(header, large ? new Uint8Array() : payload);
 		this.#queue.push({ message, descriptors: [...descriptors, ...memfd], close: [...close, ...memfd] });

@@ -3,6 +3,7 @@
 import {
 	END_CAUSE,
 	type EndCause,
+	FLAG_ERRAND,
 	FLAG_LAST,
 	FLAG_MEMFD,
 	FLAG_RESET,
@@ -27,6 +28,7 @@ export interface FrameHeader {
 	readonly memfd?: boolean;
 	readonly last?: boolean;
 	readonly reset?: boolean;
+	readonly errand?: boolean;
 }
 
 /** One step that failed; `step` is absent where the clone itself did. */
@@ -69,7 +71,17 @@ export function encodeFrame(header: FrameHeader, payload: Uint8Array): Uint8Arra
 	const view = new DataView(out.buffer);
 	view.setUint32(0, out.length, true);
 	view.setUint16(4, header.type, true);
-	view.setUint8(6, (header.memfd ? FLAG_MEMFD : 0) | (header.last ? FLAG_LAST : 0) | (header.reset ? FLAG_RESET : 0));
+	const { memfd, last, reset, errand } = header;
+	const set: readonly (readonly [boolean | undefined, number])[] = [
+		[memfd, FLAG_MEMFD],
+		[last, FLAG_LAST],
+		[reset, FLAG_RESET],
+		[errand, FLAG_ERRAND],
+	];
+	view.setUint8(
+		6,
+		set.reduce((flags, [isSet, flag]) => (isSet ? flags | flag : flags), 0),
+	);
 	view.setUint8(7, header.descriptors);
 	view.setUint32(8, header.sequence, true);
 	view.setUint32(12, header.jail, true);

@@ -36,6 +36,8 @@ export interface ExecRequest {
 	readonly last: boolean;
 	/** When it has ended the jail is renewed at once; whether that succeeded is told by the next request. */
 	readonly reset?: boolean;
+	/** Steps of vmjail's own that execute no program: they may come between a program and the jail's renewal. */
+	readonly errand?: boolean;
 	/** What the workload's plan sends: the master side of its terminal, say. Belongs to the receiver. */
 	readonly onDescriptor?: (descriptor: number) => void;
 	readonly onStopped?: (signal: number) => void;
@@ -126,6 +128,7 @@ export class JailProcess {
 				...(request.close === undefined ? {} : { close: request.close }),
 				last: request.last,
 				...(request.reset === undefined ? {} : { reset: request.reset }),
+				...(request.errand === undefined ? {} : { errand: request.errand }),
 			});
 			this.#settleIfOver();
 		});

@@ -33,6 +33,7 @@ export const FRAME = {
 export const FLAG_MEMFD = 1;
 export const FLAG_LAST = 2;
 export const FLAG_RESET = 4;
+export const FLAG_ERRAND = 8;
 
 export const SECTIONS = ["before", "parent", "child", "account", "cleanup", "exec"] as const;
 export type SectionName = (typeof SECTIONS)[number];

@@ -121,6 +121,7 @@ export class InnerFiles implements Files {
 			program: encodeWorkload(workload, this.#plan, plan, facts.arch),
 			descriptors: opened.descriptors,
 			last: false,
+			errand: true,
 		});
 		opened.close();
 		const reply = await replied;
