@@ -1,6 +1,9 @@
 /** Network rules by the command line, the same on every runtime, and the ways around them that people try first. */
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { leftovers, leftSince } from "../helpers/clean.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import type { LabEvent } from "../lab/events.ts";
@@ -33,6 +36,19 @@ const asked = (events: readonly LabEvent[]) => events.flatMap((event) => (event.
 const visited = (events: readonly LabEvent[]) => events.flatMap((event) => (event.kind === "http" ? [event.host] : []));
 const connections = (events: readonly LabEvent[]) => events.filter(({ kind }) => kind === "connection");
 
+/** The vmjail that was started with this in its arguments. */
+function nodeWith(mark: string): number | undefined {
+	const found = readdirSync("/proc").find((pid) => {
+		try {
+			const [program = "", ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+			return program.endsWith("node") && args.includes(mark);
+		} catch {
+			return false;
+		}
+	});
+	return found === undefined ? undefined : Number(found);
+}
+
 const root = "root";
 const user = "an ordinary user";
 const natives = [RUNLC, ...(await runscs())].flatMap((runtime) => [
@@ -52,6 +68,29 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 		await lab?.[Symbol.asyncDispose]();
 		expect(await leftSince([...before])).toEqual([]);
 	});
+
+	describe.each(natives.filter(([, who]) => who === root))(
+		"on %s as %s, with vmjail stopped",
+		(_name, _who, runtime) => {
+			it("nothing passes, neither what is refused nor what is allowed", async () => {
+				const mark = `stopped-${process.pid}-${natives.findIndex(([name]) => name === runtime.name)}`;
+				const go = join(lab.folder, mark);
+				const fetch = (target: string) => `curl -s --max-time 2 http://${target} || echo $?`;
+				const script = `until [ -e ${go} ]; do sleep 0.1; done; (${fetch("8.8.8.8")}) & (${fetch("1.1.1.1:8080")}) & wait`;
+				const running = new Product(lab, runtime).run(deck, script, { flags: ["--hostname", mark] });
+				const pid = await vi.waitUntil(() => nodeWith(mark), { timeout: 20_000 });
+				// Long enough for the jail to have come to the loop.
+				await delay(4_000);
+				process.kill(pid, "SIGSTOP");
+				writeFileSync(go, "");
+				const [, seen] = await observed(() => delay(6_000));
+				process.kill(pid, "SIGCONT");
+				expect(connections(seen)).toEqual([]);
+				// Then they go on: what was allowed is served, unless it has lost its patience; nothing else ever is.
+				expect((await running).stdout).toMatch(/^((7|28|hello from 1\.1\.1\.1, 0 bytes)\n){2}$/);
+			});
+		},
+	);
 
 	describe.each([...natives, ...others])("on %s as %s", (_name, who, runtime) => {
 		const run = (texts: RuleTexts, script: string, options?: ProductOptions) => {
@@ -207,6 +246,32 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 			const [{ stdout }, seen] = await observed(() => run(deck, script));
 			expect(stdout).toBe("ipv6 refused\nping refused\nraw refused\npacket refused\nnetlink refused\n");
 			expect(connections(seen)).toEqual([]);
+		});
+
+		it("a program with every right over its namespace rewrites it, and reaches nothing more", async () => {
+			// Two buffers: not the call that vmjail looks at, so that S's routes and then G are what refuses.
+			const send = python(
+				"import socket",
+				"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+				"s.settimeout(1)",
+				"try:",
+				`	s.sendmsg([b"pi", b"ng"], [], 0, ("${address.udp}", 7))`,
+				"	print(s.recv(9).decode())",
+				"except OSError:",
+				'	print("refused")',
+			);
+			const targets = [address.eight, address.private, address.metadata, `[${address.pypi6}]`];
+			const fetch = `for t in ${targets.join(" ")}; do ${curl} http://$t 2>/dev/null || echo refused; done`;
+			const takeOver = [4, 6].map((v) => `ip -${v} rule flush; ip -${v} rule add pref 1 lookup main`).join("; ");
+			expect(await onHost(`${send}; ${fetch}`)).toMatch(/^ping\n(hello from .*\n){4}$/);
+			const rights = { capabilities: ["CAP_NET_ADMIN", "CAP_NET_RAW"] };
+			const [{ stdout }, seen] = await observed(() =>
+				run(deck, `(${takeOver}) 2>/dev/null; ${send}; ${fetch}; ${curl} http://1.1.1.1:8080`, rights),
+			);
+			// What is allowed still works, unless the program has cut itself off.
+			expect(stdout).toMatch(/^(refused\n){5}(hello from 1\.1\.1\.1, 0 bytes\n)?$/);
+			const reached = seen.flatMap((event) => (event.kind === "connection" ? [event.address] : []));
+			expect(reached.filter((one) => one !== address.one)).toEqual([]);
 		});
 
 		it("a published port is reached from the host, and no other", async () => {

@@ -26,6 +26,8 @@ const PASSED = [
 export interface ProductOptions extends JailOptions {
 	/** Of the command line, beside the policy. */
 	readonly flags?: readonly string[];
+	/** Inside the jail. */
+	readonly capabilities?: readonly string[];
 	/** Shell commands for the host, in a mount namespace of their own. */
 	readonly before?: string;
 }
@@ -43,9 +45,10 @@ export class Product {
 	async run(texts: RuleTexts, script: string, options: ProductOptions = {}): Promise<JailResult> {
 		const folder = mkdtempSync(join(this.#lab.folder, "product"));
 		chmodSync(folder, 0o777);
+		const { bytesPerSecond: _, flags = [], capabilities = [], before, ...exec } = options;
 		const policy = {
 			extends: "default",
-			system: { cwd: "/tmp", env: { pass: PASSED } },
+			system: { cwd: "/tmp", env: { pass: PASSED }, capabilities },
 			security: {
 				network: { mode: "hostwithpolicy", policy: texts },
 				file: { readablePaths: [this.#lab.folder] },
@@ -53,7 +56,6 @@ export class Product {
 		};
 		writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
 		const file = join(folder, "events");
-		const { bytesPerSecond: _, flags = [], before, ...exec } = options;
 		const own = ["--quiet", "--events", file, "-c", join(folder, "policy.json"), ...this.#flags, ...flags];
 		const prepared = before === undefined ? [] : ["unshare", "-m", "sh", "-c", `${before}; exec "$@"`, "sh"];
 		const command = [...prepared, VMJAIL, ...own, "--", "sh", "-c", script];
