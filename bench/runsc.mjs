@@ -24,7 +24,7 @@ const NAMES = {
 	bare: "runsc run, the bundle of vmjail's policy",
 	hardened: "the same, with the measures that vmjail takes",
 	library: "vmjail library, warm process",
-	cli: "node dist/cli.js",
+	cli: "./vmjail",
 };
 
 function mustRun(command, args, options = {}) {
@@ -91,7 +91,7 @@ async function contenders(timer, folder, runsc) {
 	const bundle = join(folder, "bundle");
 	if (!existsSync(bundle)) {
 		const flags = ["oci", "export", bundle, "--config", join(folder, "policy.json"), "--", PROGRAM];
-		mustRun(process.execPath, [join(checkout, "dist/cli.js"), ...flags]);
+		mustRun(join(checkout, "vmjail"), flags);
 	}
 	const { loadPolicy, run } = await library();
 	const policy = loadPolicy({ text: POLICY, source: "policy.json", cwd: checkout });
