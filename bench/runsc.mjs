@@ -96,15 +96,7 @@ async function contenders(timer, folder, runsc) {
 	const { loadPolicy, run } = await library();
 	const policy = loadPolicy({ text: POLICY, source: "policy.json", cwd: checkout });
 	const spawn = (command) => async () => (await timer.measure(["spawn", ...command()])).wallMs;
-	const cli = [
-		process.execPath,
-		join(checkout, "dist/cli.js"),
-		"-q",
-		"--runsc",
-		runsc,
-		"-c",
-		join(folder, "policy.json"),
-	];
+	const cli = [join(checkout, "vmjail"), "-q", "--runsc", runsc, "-c", join(folder, "policy.json")];
 	const hardened = withSeccomp(bundle, await translatedSeccomp(cli));
 	const measures = [...LEAST, ...measuresOf(runsc)];
 	return {
