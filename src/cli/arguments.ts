@@ -13,7 +13,7 @@ const GROUPS = {
 	process: "Program:",
 } as const;
 
-const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 /** What every command that reads a policy accepts. */
 export interface PolicyArguments {

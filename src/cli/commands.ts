@@ -2,9 +2,11 @@
 
 import type { Command } from "commander";
 import { VmjailError } from "../errors.ts";
-import { newCommand, policyArguments, withPolicyFlags } from "./arguments.ts";
+import { collect, newCommand, policyArguments, withPolicyFlags } from "./arguments.ts";
 import { COMMANDS, SHELLS } from "./command-names.ts";
 import { policyOf } from "./policy-file.ts";
+import type { RunArguments } from "./run.ts";
+import type { FileFlags } from "./run-files.ts";
 
 type Action = (args: readonly string[]) => Promise<number>;
 
@@ -32,17 +34,24 @@ const run: Action = async (args) => {
 			.option("--events <file>", "append what the network gateway sees and refuses to a file, as JSON lines")
 			.option("--runsc <path>", RUNSC_HELP)
 			.option("--debug-log <dir>", "write what gVisor has to say below a folder")
+			.option("--copy-in <file:path>", "put a file into the jail; can be given several times", collect, [])
+			.option("--copy-out <path:file>", "take a file out of it, where PATH? may be missing; several times", collect, [])
+			.option("--copy-out-max <size>", "no larger file comes out (default: 64MiB)")
 			.option("--broker <unix:path>", "run it by way of a broker (default: VMJAIL_BROKER)")
 			.option("-q, --quiet", "say nothing but errors"),
 	).addHelpText("after", helpAfter);
 	const program = parse(command, args);
-	const { result, events, quiet, runsc, debugLog, broker } = command.opts<
-		Partial<Record<"result" | "events" | "runsc" | "debugLog" | "broker", string>> & { quiet?: boolean }
+	const { result, events, quiet, runsc, debugLog, broker, copyIn, copyOut, copyOutMax } = command.opts<
+		Partial<Record<"result" | "events" | "runsc" | "debugLog" | "broker" | "copyOutMax", string>> & {
+			readonly quiet?: boolean;
+			readonly copyIn: readonly string[];
+			readonly copyOut: readonly string[];
+		}
 	>();
 	if (args.length === 0) command.help({ error: false });
 	const at = broker ?? process.env["VMJAIL_BROKER"];
 	if (at !== undefined && at !== "") {
-		refuseWithBroker({ events, runsc, debugLog });
+		refuseBeside("--broker", { events, runsc, debugLog, copyIn: copyIn[0], copyOut: copyOut[0] });
 		const { brokerCommand } = await import("./broker.ts");
 		return brokerCommand({
 			broker: at,
@@ -53,8 +62,7 @@ const run: Action = async (args) => {
 		});
 	}
 	const policy = policyOf(policyArguments(command));
-	const { runCommand } = await import("./run.ts");
-	const status = await runCommand({
+	const needed: RunArguments = {
 		policy,
 		command: needsProgram(program),
 		quiet: quiet === true,
@@ -62,19 +70,31 @@ const run: Action = async (args) => {
 		...(events === undefined ? {} : { events }),
 		...(runsc === undefined ? {} : { runsc }),
 		...(debugLog === undefined ? {} : { debugLog }),
-	});
+	};
+	const status = await runIt(needed, { copyIn, copyOut, ...(copyOutMax === undefined ? {} : { copyOutMax }) });
 	await closeHost();
 	return status;
 };
 
-/** What a broker does not do for its callers is an error, not something that is left out. */
-function refuseWithBroker(flags: Readonly<Record<string, string | undefined>>): void {
+/** What does not go together is an error, not something that is left out. */
+function refuseBeside(other: string, flags: Readonly<Record<string, string | undefined>>): void {
 	const [given] = Object.entries(flags).find(([, value]) => value !== undefined) ?? [];
 	if (given === undefined) return;
 	const flag = given.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-	throw new VmjailError("USAGE", `--${flag} does not work with --broker`, {
-		remedy: `Leave --${flag} out, or run without --broker (VMJAIL_BROKER=).`,
+	throw new VmjailError("USAGE", `--${flag} does not work with ${other}`, {
+		remedy: `Leave one of the two out.${other === "--broker" ? " VMJAIL_BROKER= runs without a broker." : ""}`,
 	});
+}
+
+/** Into and out of a jail that is used once; in the others files are the policy's matter. */
+async function runIt(args: RunArguments, files: FileFlags): Promise<number> {
+	if (files.copyIn.length + files.copyOut.length === 0) {
+		const { runCommand } = await import("./run.ts");
+		return runCommand(args);
+	}
+	refuseBeside("--copy-in and --copy-out", { events: args.events, runsc: args.runsc, debugLog: args.debugLog });
+	const { runWithFiles } = await import("./run-files.ts");
+	return runWithFiles(args, files);
 }
 
 const serve: Action = async (args) => {
