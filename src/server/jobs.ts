@@ -81,7 +81,7 @@ type FileEntry = StreamEntry | null;
 /** What is not of base64's alphabet has been refused by the schema. */
 function decode(text: string, encoding: string | undefined): Uint8Array {
 	if (encoding !== "base64") return new TextEncoder().encode(text);
-	return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+	return Buffer.from(text, "base64");
 }
 
 function contentOf(entry: ContentEntry, where: string): Content {

@@ -34,8 +34,9 @@ const content = {
 	content: v.string(said("a text")),
 	encoding: v.optional(v.picklist(["utf-8", "base64"], 'expected "utf-8" or "base64"')),
 };
+/** Alphabet and padding, and whole groups of four: in one pass, without a stack, for megabytes. */
 const isBase64 = ({ content: value, encoding }: { content: string; encoding?: "base64" | "utf-8" | undefined }) =>
-	encoding !== "base64" || /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(value);
+	encoding !== "base64" || (value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value));
 
 const memoryFile = v.pipe(
 	v.strictObject(content),

@@ -239,7 +239,7 @@ const failure = (text: string): Answer => ({
 
 /** `POST /run`; what is to be cancelled goes by `/ws`, which can. */
 export async function serverJudge(): Promise<Judge> {
-	const server = await TestServer.start(POLICY, ["--parallelism", String(PARALLELISM), "--log-level", "warn"]);
+	const server = await TestServer.start(POLICY, ["--parallelism", String(PARALLELISM)]);
 
 	const post = async (request: object): Promise<readonly Answer[]> => {
 		const { status, body } = await server.ask("/run", { body: JSON.stringify({ encoding: "base64", ...request }) });

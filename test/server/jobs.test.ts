@@ -19,7 +19,7 @@ describe("commands", () => {
 	it("read content, as text or as base64", () => {
 		expect(one({ files: [{ content: "é" }] }).stdin).toEqual({ kind: "bytes", bytes: Uint8Array.of(0xc3, 0xa9) });
 		const binary = { content: "AP8=", encoding: "base64" };
-		expect(one({ files: [binary] }).stdin).toEqual({ kind: "bytes", bytes: Uint8Array.of(0, 255) });
+		expect(one({ files: [binary] }).stdin).toEqual({ kind: "bytes", bytes: Buffer.of(0, 255) });
 	});
 
 	it("collect by name; what is collected is not copied out again, and can be stored", () => {

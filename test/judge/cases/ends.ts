@@ -117,8 +117,10 @@ export const ends: readonly Case[] = [
 	{
 		name: "cancelled before it starts, and while it runs",
 		async run(judge) {
-			expect((await judge.run({ command: ["sleep", "30"], cancel: AbortSignal.abort() })).ending).toBe("cancelled");
-			const during = await judge.run({ command: ["sleep", "30"], cancel: AbortSignal.timeout(700) });
+			// Whether it wants or not.
+			const command = sh("trap '' INT TERM; exec sleep 30");
+			expect((await judge.run({ command, cancel: AbortSignal.abort() })).ending).toBe("cancelled");
+			const during = await judge.run({ command, cancel: AbortSignal.timeout(700) });
 			expect(during.ending).toBe("cancelled");
 			expect(await judge.run({ command: ["true"] })).toMatchObject({ ending: "exited", exitCode: 0 });
 		},

@@ -57,10 +57,11 @@ export const streams: readonly Case[] = [
 		name: "a terminal's output is coloured",
 		async run(judge) {
 			const command = ["ls", "--color=auto", "-d", "/tmp"];
-			const shown = await judge.run({ command, terminal: true });
+			const env = { PATH: "/usr/bin:/bin", TERM: "xterm" };
+			const shown = await judge.run({ command, env, terminal: true });
 			// Select Graphic Rendition (ECMA-48): bold blue, green behind it where everybody may write.
 			expect(shown.stdout.toString()).toMatch(new RegExp(`${String.fromCharCode(27)}\\[[\\d;]+m/tmp`));
-			expect((await judge.run({ command })).stdout.toString()).toBe("/tmp\n");
+			expect((await judge.run({ command, env })).stdout.toString()).toBe("/tmp\n");
 		},
 	},
 	{
