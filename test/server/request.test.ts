@@ -72,6 +72,26 @@ describe("a request", () => {
 		expect(problems.length).toBeGreaterThanOrEqual(expected.length);
 	});
 
+	it.each([
+		["", true],
+		["AA==", true],
+		["AAA=", true],
+		["AAAA", true],
+		["A", false],
+		["=", false],
+		["====", false],
+		["A===", false],
+		["AA=A", false],
+		["=AAA", false],
+		["AAA=AAA=", false],
+		["AA_-", false],
+		["AAAA\n", false],
+		["A".repeat(8_000_000), true],
+	])("base64 like %.12j is taken: %s", (content, good) => {
+		const value = { cmd: [{ args: ["a"], files: [{ content, encoding: "base64" }] }] };
+		expect(problemsOf(value).length === 0).toBe(good);
+	});
+
 	it("names everything that is wrong at once", () => {
 		const value = { cmd: [{ args: [1], procLimit: "x" }, { nope: 1 }], pipeMapping: [{ in: { index: 0 } }] };
 		expect(problemsOf(value).length).toBeGreaterThanOrEqual(5);
