@@ -1,6 +1,7 @@
 /** Bundles the command line into one script, which `dist/cli.cjs` starts with V8's compiled code for it. */
 import { createHash } from "node:crypto";
 import { isBuiltin } from "node:module";
+import { basename } from "node:path";
 import { build } from "esbuild";
 
 /**
@@ -25,6 +26,26 @@ const lazyBuiltins = {
 		});
 	},
 };
+
+/** What only `vmjail serve` uses: files of their own, so that no other start has to read past them. */
+const SERVER_PACKAGES = {
+	hono: "hono",
+	"hono/body-limit": "hono-body-limit",
+	"@hono/node-server": "hono-node-server",
+	ws: "ws",
+	pino: "pino",
+	"prom-client": "prom-client",
+};
+
+const serverPackages = (folder) => ({
+	name: "server-packages",
+	setup({ onResolve }) {
+		onResolve({ filter: /^[@a-z]/ }, ({ path }) => {
+			const name = Object.hasOwn(SERVER_PACKAGES, path) ? SERVER_PACKAGES[path] : undefined;
+			return name === undefined ? undefined : { path: `./${folder}/${name}.cjs`, external: true };
+		});
+	},
+});
 
 const options = {
 	bundle: true,
@@ -52,6 +73,17 @@ function wrapped(text) {
  *   starts it; paths below `dist/`
  */
 export async function bundleCli(root, plugins) {
+	const packages = await build({
+		...options,
+		absWorkingDir: root,
+		entryPoints: Object.entries(SERVER_PACKAGES).map(([path, out]) => ({ in: path, out })),
+		outdir: "dist",
+		outExtension: { ".js": ".cjs" },
+		minifyWhitespace: true,
+		metafile: true,
+	});
+	const all = packages.outputFiles.map(({ text }) => text).join("");
+	const folder = `server-${createHash("sha256").update(all).digest("hex").slice(0, 16)}`;
 	const main = await build({
 		...options,
 		absWorkingDir: root,
@@ -60,7 +92,7 @@ export async function bundleCli(root, plugins) {
 		minifyWhitespace: true,
 		define: { "import.meta.dirname": "__dirname" },
 		metafile: true,
-		plugins: [...plugins, lazyBuiltins],
+		plugins: [...plugins, lazyBuiltins, serverPackages(folder)],
 	});
 	const text = wrapped(main.outputFiles[0].text);
 	const hash = createHash("sha256").update(text).digest("hex").slice(0, 16);
@@ -73,9 +105,10 @@ export async function bundleCli(root, plugins) {
 	});
 	return {
 		files: [
+			...packages.outputFiles.map(({ path, text }) => ({ path: `${folder}/${basename(path)}`, text })),
 			{ path: `main-${hash}.script`, text },
 			{ path: "cli.cjs", text: start.outputFiles[0].text },
 		],
-		metafile: main.metafile,
+		metafile: { inputs: { ...main.metafile.inputs, ...packages.metafile.inputs } },
 	};
 }

@@ -1,6 +1,6 @@
 /** Bundles `src/` into `dist/`: the command line, the library with its chunks, and the licences of what is inside. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { bundleCli } from "./bundle-cli.mjs";
 import { readyFilters } from "./filters.mjs";
@@ -64,7 +64,10 @@ export async function bundle(root) {
 	mkdirSync(chunks, { recursive: true });
 
 	const cli = await bundleCli(root, [filters]);
-	for (const { path, text } of cli.files) writeAtomically(join(root, "dist", path), text);
+	for (const { path, text } of cli.files) {
+		mkdirSync(dirname(join(root, "dist", path)), { recursive: true });
+		writeAtomically(join(root, "dist", path), text);
+	}
 
 	const isEntry = (file) => !file.path.startsWith(chunks);
 	for (const file of outputFiles.toSorted((a, b) => Number(isEntry(a)) - Number(isEntry(b)))) {

@@ -88,6 +88,8 @@ export interface Addon {
 	peer(socket: number): Peer;
 	/** Is the process behind the descriptor still there? */
 	isAlive(pidfd: number): boolean;
+	/** Marks every descriptor beyond the standard streams as not for programs that this process starts. */
+	closeAllOnExec(): void;
 	/** Calls back for each message that arrives, with null when the peer is gone. Owns the socket until "close". */
 	watch(socket: number, callback: (message: Buffer | null, descriptors: number[]) => void): WatchControl;
 }

@@ -8,7 +8,7 @@ import { WebSocket } from "ws";
 import type { Content, Ending, FileFault, Judge, Request, Result } from "./judge.ts";
 import { POLICY } from "./policy.ts";
 
-const CLI = join(import.meta.dirname, "../../dist/cli.js");
+const VMJAIL = join(import.meta.dirname, "../../vmjail");
 const MIB = 1024 * 1024;
 const PARALLELISM = 4;
 
@@ -51,15 +51,11 @@ export class TestServer {
 		const file = join(this.#folder, "policy.json");
 		if (policy !== undefined) writeFileSync(file, JSON.stringify(policy));
 		const flags = policy === undefined ? args : [...args, "--policy", file];
-		const [program = process.execPath, ...before] = prefix;
-		this.#child = spawn(
-			program,
-			[...before, ...(prefix.length > 0 ? [process.execPath] : []), CLI, "serve", ...flags],
-			{
-				stdio: ["ignore", "ignore", "pipe"],
-				cwd: "/",
-			},
-		);
+		const [program = VMJAIL, ...before] = prefix;
+		this.#child = spawn(program, [...before, ...(prefix.length > 0 ? [VMJAIL] : []), "serve", ...flags], {
+			stdio: ["ignore", "ignore", "pipe"],
+			cwd: "/",
+		});
 	}
 
 	/** @param args beside --policy and --listen, which is on a free port unless given */

@@ -8,6 +8,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Logger } from "pino";
 import { newGroupId, ownGroupOwner } from "../../cgroup/id.ts";
 import { sweepStale } from "../../cgroup/sweep.ts";
+import { loadAddon } from "../../executor/addon.ts";
 import { probeHost } from "../../host/probe.ts";
 import { admit, type Caller, Refusal } from "./admit.ts";
 import { CallerGroup, type GroupLimits } from "./caller-group.ts";
@@ -67,6 +68,7 @@ export class Broker {
 	constructor(options: BrokerOptions) {
 		this.#options = options;
 		sweepStale(this.#host.cgroup);
+		loadAddon().closeAllOnExec(); // what root's shell had open is not for the callers' workers
 		// Not a byte is read here: what is read by this process is lost to the worker.
 		this.server = createServer({ pauseOnConnect: true }, (socket) => this.#connected(socket));
 	}

@@ -127,6 +127,32 @@ function masks(of: Comparison, asked: Policy["security"]["file"], ceiling: Polic
 	return [...new Set([...asked.maskedPaths, ...ceiling.maskedPaths])];
 }
 
+/** The smaller one. */
+function least(one: number | undefined, other: number | undefined): number | undefined {
+	return one === undefined ? other : Math.min(one, other ?? one);
+}
+
+/**
+ * Limits that nobody asked for, since they are the preset's that stands in for a policy, are no reason to refuse: where the
+ * broker's are smaller, these hold.
+ *
+ * @param preset the policy that would hold had the caller said nothing
+ */
+export function withoutExcess(asked: Policy, preset: Policy, ceiling: Policy): Policy {
+	const { memory, pids } = asked.system;
+	const isOwn = (value: number | undefined, usual: number | undefined) => value !== usual;
+	return {
+		...asked,
+		system: {
+			...asked.system,
+			memory: isOwn(memory.maxBytes, preset.system.memory.maxBytes)
+				? memory
+				: { ...memory, ...defined("maxBytes", least(memory.maxBytes, ceiling.system.memory.maxBytes)) },
+			pids: isOwn(pids.max, preset.system.pids.max) ? pids : defined("max", least(pids.max, ceiling.system.pids.max)),
+		},
+	};
+}
+
 /**
  * The caller's policy, with every limit that it leaves out taken from the broker's, and nothing optional that the broker wants.
  *

@@ -12,7 +12,7 @@ import { loadPolicy } from "../../policy/load.ts";
 import type { Policy } from "../../policy/types.ts";
 import { HttpProblem } from "../problem.ts";
 import type { Service } from "../service.ts";
-import { narrowed } from "./ceiling.ts";
+import { narrowed, withoutExcess } from "./ceiling.ts";
 import { type ExecRequest, FRAME, FrameReader, frame, jsonFrame, PROTOCOL } from "./frames.ts";
 
 const text = v.string();
@@ -39,13 +39,15 @@ export interface ExecContext {
 /** The policy of a request, as it would be for the caller itself, within the broker's. */
 function policyOf(request: ExecRequest, ceiling: Policy): Policy {
 	const { text: policyText, source, flags, cwd, home, env } = request;
+	const context = { cwd, ...(home === undefined ? {} : { home }) };
 	const loaded = loadPolicy({
 		flags,
-		cwd,
-		...(home === undefined ? {} : { home }),
+		...context,
 		...(policyText === undefined ? {} : { text: policyText, source: source ?? "policy" }),
 	});
-	return narrowed(withEnvironment(loaded, env), ceiling);
+	const isUsual = policyText === undefined && flags["preset"] === undefined;
+	const asked = isUsual ? withoutExcess(loaded, loadPolicy(context), ceiling) : loaded;
+	return narrowed(withEnvironment(asked, env), ceiling);
 }
 
 /** What the policy passes on is the caller's, not the worker's. */
