@@ -147,6 +147,16 @@ static uint64_t cpu_now(struct pid1 *p)
 	return cputime_of_processes();
 }
 
+/*
+ * Of the program that runs, in nanoseconds. A group's usage lags behind the clock of pid 1 that is taken off it
+ * (CPU_USAGE_SHARED) by up to a tick, differently each time: what would be less than nothing is nothing.
+ */
+static uint64_t cpu_used(struct pid1 *p)
+{
+	const uint64_t now = cpu_now(p);
+	return now > p->work.cpu_before_ns ? now - p->work.cpu_before_ns : 0;
+}
+
 static void arm_timer(struct pid1 *p, uint64_t delay_ns)
 {
 	const struct itimerspec when = {
@@ -176,7 +186,7 @@ static void check_limits(struct pid1 *p)
 			delay = program->wall_limit_ns - used;
 	}
 	if (program->cpu_limit_ns != 0 && p->work.cause == CAUSE_NONE) {
-		const uint64_t used = cpu_now(p) - p->work.cpu_before_ns;
+		const uint64_t used = cpu_used(p);
 		if (used >= program->cpu_limit_ns)
 			p->work.cause = CAUSE_CPU;
 		else
@@ -284,7 +294,7 @@ static void finish(struct pid1 *p, int status)
 		.system_us = microseconds(&usage.ru_stime, &w->usage_before.ru_stime),
 		.max_rss_bytes = w->max_rss_bytes,
 		.wall_ns = monotonic_ns() - w->started_ns,
-		.cgroup_cpu_ns = p->machine->program->cpu_usage_slot == NO_SLOT ? 0 : cpu_now(p) - w->cpu_before_ns,
+		.cgroup_cpu_ns = p->machine->program->cpu_usage_slot == NO_SLOT ? 0 : cpu_used(p),
 	};
 	if (p->record->failed)
 		report(p, FRAME_FAILED, w->sequence, &p->record->failure, sizeof p->record->failure, -1);

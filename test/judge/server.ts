@@ -111,6 +111,7 @@ export class TestServer {
 			headers: { ...headers, ...(body === undefined ? {} : { "Content-Length": Buffer.byteLength(body) }) },
 			...(signal === undefined ? {} : { signal }),
 		});
+		asked.on("error", () => {}); // a server that refuses need not read to the end; before the answer, `once` sees it too
 		asked.end(body);
 		const [response] = (await once(asked, "response")) as [import("node:http").IncomingMessage];
 		const chunks: Buffer[] = [];
