@@ -1,7 +1,7 @@
 /** What is said about samples. */
 
 /** The value below which the given part of the samples lies (nearest rank). */
-function quantile(samples, part) {
+export function quantile(samples, part) {
 	const sorted = Float64Array.from(samples).sort();
 	return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
 }
