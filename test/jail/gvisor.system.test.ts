@@ -1,9 +1,11 @@
 /** Jails that are used again under gVisor: one sandbox for each block, since each takes a fifth of a second to start. */
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExecOptions, ExecResult } from "../../src/jail/execution.ts";
 import { Jail } from "../../src/jail/jail.ts";
 import { closeSession } from "../../src/jail/session.ts";
@@ -12,6 +14,7 @@ import { leftovers } from "../helpers/clean.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
+import { CALLERS, missingCaller, PATH, Place, vmjail } from "../system/caller.ts";
 
 const builds = await runscBuilds();
 const skipped = requireOr(builds.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh");
@@ -47,16 +50,17 @@ const policyFor = (allow: readonly string[] = []) =>
 		allow,
 	});
 
-/** The Sentries of this process's sandboxes. */
-const sentries = () =>
-	readdirSync("/proc").filter((pid) => {
+/** Processes of runsc's in sandboxes of this vmjail's: their ids and command lines. */
+const processesOf = (vmjail: number) =>
+	readdirSync("/proc").flatMap((pid) => {
 		try {
 			const line = /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
-			return line.includes(`-${process.pid}-`) && line.split("\0").includes("boot");
+			return line.includes(`-${vmjail}-`) ? [{ pid: Number(pid), words: line.split("\0") }] : [];
 		} catch {
-			return false;
+			return [];
 		}
 	});
+const sentries = () => processesOf(process.pid).flatMap(({ pid, words }) => (words.includes("boot") ? [pid] : []));
 
 describe.skipIf(skipped).each(builds.map((runsc) => [runsc.abilities.version, runsc.path] as const))(
 	"a jail of runsc %s that is used again",
@@ -214,7 +218,7 @@ describe.skipIf(skipped).each(builds.map((runsc) => [runsc.abilities.version, ru
 			const running = other.exec(["sleep", "100"], QUIET);
 			const fresh = sentries().filter((pid) => !before.includes(pid));
 			expect(fresh).toHaveLength(1);
-			for (const pid of fresh) process.kill(Number(pid), "SIGKILL");
+			for (const pid of fresh) process.kill(pid, "SIGKILL");
 			await expect(running).rejects.toMatchObject({ code: expect.stringMatching(/EXECUTOR_FAILED|LAUNCH_FAILED/) });
 			expect(other.broken).toBe(true);
 			await other.close();
@@ -222,3 +226,36 @@ describe.skipIf(skipped).each(builds.map((runsc) => [runsc.abilities.version, ru
 		});
 	},
 );
+
+describe.skipIf(skipped).each(CALLERS)("the library as $name", (caller) => {
+	const place = new Place(caller);
+	afterAll(() => place.remove());
+
+	it.skipIf(requireOr(missingCaller(caller))).each(builds.map(({ abilities, path }) => [abilities.version, path]))(
+		"runsc %s: programs, and nothing of it when it is killed",
+		async (_, runsc) => {
+			const main = join(import.meta.dirname, "gvisor-main.mjs");
+			const [program = "", ...args] = [...caller.prefix, process.execPath, main, runsc ?? "", place.work];
+			const child = spawn(program, args, { cwd: "/", stdio: ["ignore", "pipe", "inherit"], env: { PATH } });
+			const of = () => processesOf(child.pid ?? -1);
+			try {
+				const [line] = await once(child.stdout, "data");
+				const { stdout, denials } = JSON.parse(String(line));
+				expect(stdout).toMatch(/^\d+\nrefused\n$/);
+				expect(denials).toBe(1);
+				for (const round of [0, 1]) expect(readFileSync(join(place.work, `seen-${round}`), "utf8")).toMatch(/^given/);
+				expect(readFileSync(join(place.work, "seen-1"), "utf8")).not.toContain("left");
+				expect(of().length).toBeGreaterThan(2);
+			} finally {
+				child.kill("SIGKILL");
+			}
+			await vi.waitFor(() => expect(of()).toEqual([]), { timeout: 10_000 });
+			expect(leftovers().filter((line) => line.includes(`/vmjail-${child.pid}-`))).toEqual([]);
+			// The run's folder goes with the next run of the same user's.
+			const flags = ["memory", "pids"].flatMap((control) => ["--optional", control]);
+			const next = await vmjail(place, ["-q", "--runtime", "runsc", "--runsc", runsc ?? "", ...flags, "--", "true"]);
+			expect(next.status).toBe(0);
+			expect(leftovers().filter((line) => line.includes(`-${child.pid}-`))).toEqual([]);
+		},
+	);
+});
