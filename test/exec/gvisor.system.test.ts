@@ -4,11 +4,12 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { controlSocket, sendSignal } from "../../src/runtime/runsc/control.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
-import { CALLERS, missingCaller, missingPrograms, Place, ROOT, type RunOptions } from "../system/caller.ts";
+import { CALLERS, missingCaller, missingPrograms, Place, ROOT, type RunOptions, VMJAIL } from "../system/caller.ts";
+import { Terminal } from "../system/tmux.ts";
 import { elf32 } from "./elf32.ts";
 import { allowing, buildPrograms, GVISOR, missingGvisor, put, refusals, withoutList } from "./programs.ts";
 
@@ -171,9 +172,32 @@ for (const caller of CALLERS) {
 	}
 }
 
-describe.skipIf(requireOr(missingTools ?? missingCaller(ROOT)))("what only root can ask", () => {
+describe.skipIf(requireOr(missingTools ?? missingCaller(ROOT)))("what is asked once", () => {
 	const place = new Place(ROOT);
 	afterAll(() => place.remove());
+
+	it.skipIf(requireOr(missingPrograms("tmux", "bash")))("job control under the guard: Ctrl-Z, fg, Ctrl-C", async () => {
+		const terminal = new Terminal(place);
+		onTestFinished(() => terminal.close());
+		await terminal.sees(/^outer>$/m);
+		const lists = ["bash", "cat"].map((name) => `--exec /usr/bin/${name}`).join(" ");
+		const runsc = `--runtime runsc --runsc ${GVISOR[0]?.path}`;
+		place.write("inner", `exec ${VMJAIL} -q ${runsc} ${lists} --env PS1='inner> ' -- bash --norc --noprofile\n`);
+		terminal.type(". ./inner");
+		await terminal.sees(/^inner>$/m);
+		terminal.type("cat");
+		terminal.type("one");
+		await terminal.sees(/^one\none$/m);
+		terminal.press("C-z");
+		await terminal.sees(/Stopped +cat\ninner>$/m);
+		terminal.type("fg");
+		terminal.type("two");
+		await terminal.sees(/^two\ntwo$/m);
+		terminal.press("C-c");
+		await terminal.sees(/\^C\ninner>$/m);
+		terminal.type("/usr/bin/sleep 1");
+		await terminal.sees(/sleep: Permission denied$/m);
+	});
 
 	it.each(GVISOR)("another user for the program, and not pid 1's: $fence", async ({ fence }) => {
 		const programs = ["/bin/sh", "/usr/bin/id", "/usr/bin/grep"];
