@@ -166,7 +166,9 @@ ${table(security, "security")}
   without a trailing dot. \`*\` alone is refused.
 - **listen**: \`80\` is port 80 on 127.0.0.1; \`"8080->80"\` is the host's port 8080 to the jail's 80; \`"0.0.0.0:8080->80"\` names
   the host's address.
-- **Rules under another mode**: a policy may have rules while its mode is \`none\` or \`host\`; they are checked and not used.
+- **Rules under another mode**: a policy may have rules while its mode is \`none\` or \`host\`; they are checked and not used. A rate under mode
+  \`host\` is refused: nothing would hold it.
+- **rate**: TCP waits, UDP beyond it is lost. A tenth of a second's worth may come at once.
 
 ## Layers
 

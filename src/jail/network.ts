@@ -107,7 +107,7 @@ export class JailNetwork {
 		const addon = loadAddon();
 		const { jail, network, onEvent } = this.#options;
 		const at = (name: SocketName) => sockets.get(name) ?? -1;
-		const { listen } = network.policy;
+		const { listen, bytesPerSecond } = network.policy;
 		this.#gateway = await Gateway.start({
 			jail,
 			rules: this.#rules,
@@ -127,6 +127,7 @@ export class JailNetwork {
 			datagrams: { receive: addon.receiveDatagrams, send: addon.sendPacket, close: closeSync },
 			onEvent,
 			relay: addon,
+			...(bytesPerSecond === undefined ? {} : { limits: { bytesPerSecond } }),
 			reportAll: this.#options.reportAll,
 			...(listen.length === 0 ? {} : { publish: { ports: listen, dial: (port: number) => this.#dial(port) } }),
 		});

@@ -29,8 +29,13 @@ export function explainNetwork(network: Policy["security"]["network"]): readonly
 			? "Every name resolves; to names that no rule covers there is still no connection."
 			: "No other name resolves, and no question about one leaves the machine.",
 		...policy.listen.map(explainPublished),
+		...(policy.bytesPerSecond === undefined ? [] : [explainRate(policy.bytesPerSecond)]),
 		"Everything else is refused at once. Private, link-local and loopback addresses need a rule of their own.",
 	];
+}
+
+function explainRate(bytes: number): string {
+	return `All of it together moves at most ${bytes.toLocaleString("en")} bytes a second, both directions added up.`;
 }
 
 function isDns({ from, to }: AddressRule["ports"]): boolean {

@@ -26,7 +26,7 @@ const CONTROLS = Object.keys({
 
 export function parseNetwork(value: string, path: string): Policy["security"]["network"] {
 	const network = only(json(value, path), path, ["mode", "policy"]);
-	const policy = only(network["policy"], `${path}.policy`, ["listen", "tcp", "udp", "dns"]);
+	const policy = only(network["policy"], `${path}.policy`, ["listen", "tcp", "udp", "dns", "bytesPerSecond"]);
 	const rules = <T>(key: string, rule: (item: unknown, at: string) => T): readonly T[] =>
 		list(policy[key], `${path}.policy.${key}`).map((item, i) => rule(item, `${path}.policy.${key}[${i}]`));
 	return {
@@ -36,6 +36,9 @@ export function parseNetwork(value: string, path: string): Policy["security"]["n
 			tcp: rules("tcp", address),
 			udp: rules("udp", address),
 			dns: rules("dns", name),
+			...(policy["bytesPerSecond"] === undefined
+				? {}
+				: { bytesPerSecond: whole(policy["bytesPerSecond"], `${path}.policy.bytesPerSecond`, 1) }),
 		},
 	};
 }

@@ -21,6 +21,7 @@ export function contradictions(output: unknown): readonly Problem[] {
 		...placedTwice(file),
 		...maskedExecutables(file, record(security["process"])),
 		...publishedTwice(record(record(security["network"])["policy"])),
+		...rateOfHost(record(security["network"])),
 	];
 }
 
@@ -84,6 +85,17 @@ function maskedExecutables(file: Rec, process: Rec): readonly Problem[] {
 			},
 		];
 	});
+}
+
+/** Rules that another mode leaves unused take nothing away; a bound that is not held does. */
+function rateOfHost(network: Rec): readonly Problem[] {
+	if (network["mode"] !== "host" || record(network["policy"])["rate"] === undefined) return [];
+	return [
+		{
+			path: ["security", "network", "policy", "rate"],
+			message: 'nothing holds a rate with security.network.mode "host": use "hostwithpolicy", or leave the rate out',
+		},
+	];
 }
 
 function publishedTwice(rules: Rec): readonly Problem[] {

@@ -220,6 +220,15 @@ export const POLICY_FLAGS: readonly PolicyFlag[] = [
 		read: listOf,
 	},
 	{
+		name: "net-rate",
+		metavar: "SIZE",
+		help: "most bytes per second under network rules, such as 10MiB",
+		group: "network",
+		repeatable: false,
+		path: [...NETWORK, "policy", "rate"],
+		read: asIs,
+	},
+	{
 		name: "mem",
 		metavar: "SIZE",
 		help: "most memory, such as 512MiB",

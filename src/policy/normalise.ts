@@ -39,6 +39,7 @@ export function normalise({ system, security }: PolicyOutput): Policy {
 					tcp: uniqueBy(security.network.policy.tcp, JSON.stringify),
 					udp: uniqueBy(security.network.policy.udp, JSON.stringify),
 					dns: uniqueBy(security.network.policy.dns, JSON.stringify),
+					...defined("bytesPerSecond", security.network.policy.rate),
 				},
 			},
 			file: {

@@ -45,6 +45,14 @@ const rules = section(
 			),
 			[],
 		),
+		rate: v.optional(
+			size(
+				"Most bytes per second, of all connections and datagrams of the jail together, both directions added up.",
+				1,
+				"leave the key out for no limit",
+				["10MiB"],
+			),
+		),
 	},
 	'What may be reached. Looked at only where the mode is "hostwithpolicy".',
 );

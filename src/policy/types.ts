@@ -108,6 +108,8 @@ export interface Policy {
 				readonly tcp: readonly AddressRule[];
 				readonly udp: readonly AddressRule[];
 				readonly dns: readonly NameRule[];
+				/** All connections and datagrams, both directions together. */
+				readonly bytesPerSecond?: number;
 			};
 		};
 		readonly file: {

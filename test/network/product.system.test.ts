@@ -286,6 +286,36 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 		});
 	});
 
+	it("holds the policy's rate, of TCP and UDP together", async () => {
+		const fetch = `${curl} -w "%{time_total}" -o /dev/null http://1.1.1.1:8080/bytes/1500000`;
+		const rules: RuleTexts = { tcp: ["1.1.1.1:8080"], udp: [`${address.udp}:7`] };
+		const product = new Product(lab);
+		const free = await product.run(rules, fetch);
+		expect(Number(free.stdout), free.stderr).toBeLessThan(1);
+		const held = await product.run(rules, fetch, { flags: ["--net-rate", "1MB"] });
+		expect(Number(held.stdout), held.stderr).toBeGreaterThan(1.2);
+		// A flood of 2 MB in datagrams; what comes back within the next second is at most what a second and the burst hold.
+		const flood = python(
+			"import socket, time",
+			"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+			`s.connect(("${address.udp}", 7))`,
+			"s.setblocking(False)",
+			"got = 0",
+			"end = time.time() + 1",
+			"for i in range(10**6):",
+			"	if time.time() > end: break",
+			"	try: s.send(bytes(1000))",
+			"	except OSError: pass",
+			"	try: got += len(s.recv(2000))",
+			"	except OSError: pass",
+			"print(got)",
+		);
+		const lost = await product.run(rules, flood, { flags: ["--net-rate", "100KB"] });
+		expect(Number(lost.stdout), lost.stderr).toBeLessThan(120_000);
+		expect(Number(lost.stdout), lost.stderr).toBeGreaterThan(0);
+		expect(Number((await product.run(rules, flood)).stdout)).toBeGreaterThan(200_000);
+	});
+
 	it("goes on with IPv4 alone where the host has no IPv6", async () => {
 		const product = new Product(lab);
 		const rules: RuleTexts = { tcp: ["1.1.1.1:80"], udp: ["*:123"], dns: ["npm.org:*", "v6only.test:80"] };

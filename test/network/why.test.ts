@@ -96,6 +96,13 @@ describe("explain", () => {
 		]);
 	});
 
+	it("says the rate", () => {
+		const { mode, policy } = network(deck);
+		expect(explainNetwork({ mode, policy: { ...policy, bytesPerSecond: 10_485_760 } })).toContain(
+			"All of it together moves at most 10,485,760 bytes a second, both directions added up.",
+		);
+	});
+
 	it("says what has no effect", () => {
 		expect(explainNetwork(network(deck, "none"))).toHaveLength(2);
 		expect(explainNetwork(network({}, "none"))).toHaveLength(1);

@@ -102,6 +102,7 @@ describe("annotations", () => {
 			{ "dev.vmjail.network": rules({ listen: [{ hostAddress: "10.0.0.0/8", hostPort: 1, jailPort: 1 }] }) },
 			/hostAddress/,
 		],
+		["a rate of nothing", { "dev.vmjail.network": rules({ bytesPerSecond: 0 }) }, /bytesPerSecond/],
 		["rules without end", { "dev.vmjail.network": " ".repeat((1 << 20) + 1) }, /longer than/],
 		["an empty list of programs", { "dev.vmjail.process.allow": "[]" }, /empty list/],
 		["a program without a path", { "dev.vmjail.process.allow": '["ls"]' }, /names "ls"/],

@@ -247,6 +247,7 @@ describe("contradictions", () => {
 		[{ security: { file: { maskedPaths: ["/bin/sh"] }, process: { allow: ["/bin/sh"] } } }, "could never run"],
 		[nested("security.network.policy.listen", ["80->1", 80]), "published for port 1 already"],
 		[nested("system", { runtime: "runsc", rollback: "runsc" }), "already"],
+		[nested("security.network", { mode: "host", policy: { rate: "1MiB" } }), "nothing holds a rate"],
 	])("%j", (document, words) => {
 		const lines = problemsOf(document);
 		expect(lines).toHaveLength(1);

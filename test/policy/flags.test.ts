@@ -53,6 +53,7 @@ const USES: Readonly<
 		picks: ({ security }) => security.network.policy.listen.map(({ hostPort }) => hostPort),
 		gives: [8080],
 	},
+	"net-rate": { value: "10MiB", picks: ({ security }) => security.network.policy.bytesPerSecond, gives: 10 * 2 ** 20 },
 	mem: { value: "512MiB", picks: ({ system }) => system.memory.maxBytes, gives: 2 ** 29 },
 	swap: { value: "0B", picks: ({ system }) => system.memory.swapBytes, gives: 0 },
 	cpu: { value: "0.5", picks: ({ system }) => system.cpu.cores, gives: 0.5 },
