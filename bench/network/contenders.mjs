@@ -11,7 +11,7 @@ export const DIRECT = "no sandbox";
 export const VMJAIL = "vmjail, by address";
 export const VMJAIL_NAME = "vmjail, by name";
 export const SLIRP = "slirp4netns";
-export const PASTA = "pasta";
+const PASTA = "pasta";
 
 function installed(name) {
 	const found = spawnSync("sh", ["-c", `command -v ${name}`]).status === 0;

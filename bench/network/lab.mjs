@@ -78,5 +78,7 @@ function wire(internet, host) {
 	for (const address of [SERVER, RESOLVER]) at(internet, `addr add ${address}/32 dev lo`);
 	at(host, "addr add 45.33.32.2/30 dev host0");
 	at(host, "link set host0 up");
+	// Client and relay of several contenders in turn, whose closed connections hold their ports for a minute.
+	must("nsenter", ["-t", `${host}`, "-n", "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
 	at(host, "route add default via 45.33.32.1");
 }

@@ -78,6 +78,11 @@ static bool deliver(struct relay *r, struct flow *f, int to, const uint8_t *byte
 	return at == size || hold(r, f, bytes + at, size - at);
 }
 
+static bool is_held(const struct flow *f)
+{
+	return f->held != NULL || f->piped > 0;
+}
+
 /* Sends what was kept. 1: all of it, 0: not yet, -1: failed. */
 static int deliver_held(struct relay *r, struct flow *f, int to)
 {
@@ -93,12 +98,12 @@ static int deliver_held(struct relay *r, struct flow *f, int to)
 		f->held = NULL;
 		f->held_size = f->held_at = 0;
 	}
-	return 1;
+	return pipe_drain(r, f, to);
 }
 
 static void pass_end_on(struct flow *f, int to)
 {
-	if (f->shut || !f->ended || f->held != NULL)
+	if (f->shut || !f->ended || is_held(f))
 		return;
 	f->shut = true;
 	shutdown(to, SHUT_WR);
@@ -142,6 +147,23 @@ static void reached_end(struct relay *r, struct connection *c, struct flow *f)
 
 enum moved { NOTHING_LEFT, HELD_UP, MORE, FAILED };
 
+/* One chunk without a copy; where that cannot be had, the next goes by copy. False: the connection has failed. */
+static bool move_by_pipe(struct relay *r, struct connection *c, struct flow *f, int from, int to)
+{
+	const ssize_t n = pipe_fill(r, f, from, PIPE_TURN);
+	if (n == 0)
+		reached_end(r, c, f);
+	else if (n < 0 && errno == EAGAIN)
+		f->readable = false;
+	else if (n < 0 && (errno == EMFILE || errno == ENFILE || errno == EINVAL))
+		f->bulk = false;
+	else if (n < 0)
+		return false;
+	else
+		f->bytes += (uint64_t)n;
+	return pipe_drain(r, f, to) >= 0;
+}
+
 /* One turn of one direction. */
 static enum moved move(struct relay *r, struct connection *c, struct flow *f, int from, int to)
 {
@@ -149,7 +171,7 @@ static enum moved move(struct relay *r, struct connection *c, struct flow *f, in
 	if (sent <= 0)
 		return sent < 0 ? FAILED : HELD_UP;
 	const bool by_script = f == &c->up && c->inspected;
-	for (int i = 0; f->readable && !f->ended && f->held == NULL; i++) {
+	for (int i = 0; f->readable && !f->ended && !is_held(f); i++) {
 		if (f == &c->up && c->answer_due)
 			return HELD_UP; /* what comes next must not overtake it */
 		if (i == TURN || rate_take(r, 0) > 0)
@@ -157,6 +179,11 @@ static enum moved move(struct relay *r, struct connection *c, struct flow *f, in
 		if (by_script && mailbox_size(&r->worker.out) > MOST_MAIL) {
 			r->mail_full = true;
 			return MORE;
+		}
+		if (f->bulk && !by_script && r->rate == 0) {
+			if (!move_by_pipe(r, c, f, from, to))
+				return FAILED;
+			continue;
 		}
 		const size_t most = r->held > MOST_HELD ? SMALL_CHUNK : r->chunk_size;
 		const ssize_t n = recv(from, r->chunk, most, MSG_DONTWAIT);
@@ -169,13 +196,14 @@ static enum moved move(struct relay *r, struct connection *c, struct flow *f, in
 		else {
 			/* Less than there was room for: nothing is left, and what comes will be an event. An end that was announced is not. */
 			f->readable = (size_t)n == most || f->ending;
+			f->bulk = (size_t)n == CHUNK && (f == &c->up || !c->inspected);
 			rate_take(r, (size_t)n);
 			if (!dispose(r, c, f, to, r->chunk, (size_t)n))
 				return FAILED;
 		}
 	}
 	pass_end_on(f, to);
-	return f->held == NULL ? NOTHING_LEFT : HELD_UP;
+	return is_held(f) ? HELD_UP : NOTHING_LEFT;
 }
 
 /* Both directions, as far as it goes; may end the connection. */

@@ -53,6 +53,8 @@ void connection_free(struct relay *r, struct connection *c)
 	r->generations[slot]++;
 	r->free_slots[r->free_count++] = slot;
 	r->held -= c->up.held_size + c->down.held_size;
+	pipe_drop(r, &c->up);
+	pipe_drop(r, &c->down);
 	free(c->up.held);
 	free(c->down.held);
 	free(c);

@@ -115,6 +115,7 @@ static void relay_free(struct relay *r)
 		close(r->listeners[i]);
 	close(r->epoll);
 	table_close(r);
+	pipe_close_spare(r);
 	free(r->chunk);
 	pthread_mutex_destroy(&r->rate_lock);
 	worker_free(&r->worker);

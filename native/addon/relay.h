@@ -23,6 +23,9 @@ enum {
 	SMALL_CHUNK = 4096,
 	TURN = 4, /* chunks that one direction moves before others get their turn */
 	MOST_HELD = 64 * 1024 * 1024, /* bytes that wait for slow receivers before chunks become small */
+	MOST_PIPES = 256, /* at a time; further flows are copied */
+	MOST_SPARE = 8,
+	PIPE_TURN = 1024 * 1024,
 	MOST_MAIL = 4 * 1024 * 1024,
 };
 
@@ -119,6 +122,10 @@ struct flow {
 	uint8_t *held; /* what the receiver has not taken yet */
 	size_t held_size;
 	size_t held_at;
+	bool bulk;    /* fills whole chunks: goes by a pipe, without being copied */
+	bool has_pipe;
+	int pipe[2];  /* while it has one: `piped` bytes are in it */
+	size_t piped;
 	uint64_t bytes;
 };
 
@@ -174,6 +181,9 @@ struct relay {
 	struct connection *ready_last;
 	bool mail_full;
 	size_t held;
+	int spare[MOST_SPARE][2]; /* empty pipes */
+	uint32_t spare_count;
+	uint32_t pipe_count; /* of flows */
 	uint8_t *chunk;
 	size_t chunk_size;
 
@@ -216,6 +226,12 @@ void flow_event(struct relay *r, struct connection *c, bool client, uint32_t eve
 void flow_ready(struct relay *r);
 void flow_forward(struct relay *r, const uint8_t *body, size_t size);
 void connection_reset(struct relay *r, struct connection *c);
+
+/* relay-pipe.c: a flow's bytes by splice(2) */
+ssize_t pipe_fill(struct relay *r, struct flow *f, int from, size_t most);
+int pipe_drain(struct relay *r, struct flow *f, int to);
+void pipe_drop(struct relay *r, struct flow *f);
+void pipe_close_spare(struct relay *r);
 
 /* relay-rate.c: takes `bytes`; milliseconds to wait before more may be taken. Any thread. */
 void rate_open(struct relay *r, uint64_t bytes_per_second);
