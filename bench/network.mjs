@@ -30,9 +30,13 @@ async function measureRounds(list, size) {
 		say(`round ${round} of ${size.rounds}`);
 		for (const contender of shuffled(list)) samples.get(contender.name).push(await measureOnce(contender, size));
 	}
+	const median = (each, key) => {
+		const known = each.map((one) => one[key]).filter((value) => value !== undefined);
+		return known.length === 0 ? Number.NaN : summary(known).median;
+	};
 	return [...samples].map(([name, each]) => ({
 		name,
-		...Object.fromEntries(Object.keys(each[0]).map((key) => [key, summary(each.map((one) => one[key])).median])),
+		...Object.fromEntries(Object.keys(each[0]).map((key) => [key, median(each, key)])),
 	}));
 }
 
@@ -83,7 +87,7 @@ function targets({ rows, million }) {
 }
 
 const whole = (value) => (Number.isFinite(value) ? value.toFixed(0) : "");
-const perMega = (value) => (value / 1e6).toFixed(0);
+const perMega = (value) => whole(value / 1e6);
 
 function render({ rows, idle, idleCount, start, million, verdicts }) {
 	const direct = rows.find(({ name }) => name === DIRECT);

@@ -4,7 +4,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { say } from "../setup.mjs";
 import { PORT } from "./lab.mjs";
+
+/** Some peers never come to an end of some of it. */
+const PATIENCE_MS = 60_000;
 
 function start({ prefix, host, quiet }, [mode, ...args]) {
 	const [program, ...rest] = [...prefix, mode, host, PORT, ...args];
@@ -18,16 +22,24 @@ async function told(contender, args) {
 	child.stdout.on("data", (chunk) => {
 		text += chunk;
 	});
+	const patience = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
 	const [status] = await once(child, "close");
+	clearTimeout(patience);
 	if (status !== 0) throw new Error(`${contender.name}: load ${args.join(" ")} failed`);
 	return JSON.parse(text);
 }
 
+/** One round of everything; what fails has no figure. */
 export async function measureOnce(contender, { bytes, connections, exchanges }) {
-	const down = await told(contender, ["down", String(bytes)]);
-	const up = await told(contender, ["up", String(bytes)]);
-	const { perSecond } = await told(contender, ["connects", String(connections), "8"]);
-	const { connectUs, answerUs, answerP90Us } = await told(contender, ["latency", String(exchanges)]);
+	const attempt = (...args) =>
+		told(contender, args.map(String)).catch((error) => {
+			say(error.message);
+			return {};
+		});
+	const down = await attempt("down", bytes);
+	const up = await attempt("up", bytes);
+	const { perSecond } = await attempt("connects", connections, 8);
+	const { connectUs, answerUs, answerP90Us } = await attempt("latency", exchanges);
 	return { down: down.bytesPerSecond, up: up.bytesPerSecond, perSecond, connectUs, answerUs, answerP90Us };
 }
 
@@ -36,9 +48,6 @@ function memoryOf({ relay }, pid) {
 	if (relay === undefined) return undefined;
 	return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${relay(pid)}/status`, "utf8"))?.[1]);
 }
-
-/** slirp4netns is still opening them after minutes. */
-const PATIENCE_MS = 60_000;
 
 /** Opens connections that stay, uses each once more at the end. */
 export async function measureIdle(contender, count) {

@@ -106,6 +106,7 @@ function answerHttp(request: IncomingMessage, response: ServerResponse): void {
 	say({ kind: "http", host: name, url, ...(sni === undefined ? {} : { sni }) });
 	const redirect = redirectOf(name, secure);
 	if (redirect !== undefined) return void response.writeHead(301, { location: `${redirect}${url}` }).end();
+	if (url.startsWith("/repository.git/")) return void sendFile(response, url);
 	const size = /^\/bytes\/(\d+)$/.exec(url)?.[1];
 	if (size !== undefined) return void sendBytes(response, Number(size));
 	let received = 0;
@@ -119,6 +120,16 @@ function redirectOf(name: string, secure: boolean): string | undefined {
 	if (name === "python.org") return "https://www.python.org";
 	const sites = ["npm.org", "pypi.org", "www.python.org"];
 	return !secure && sites.includes(name) ? `https://${name}` : undefined;
+}
+
+/** A repository that a test has put into the folder, for git's dumb protocol. */
+function sendFile(response: ServerResponse, url: string): void {
+	const [path = ""] = url.split("?");
+	try {
+		response.end(readFileSync(join(folder, ...path.split("/").filter((part) => part !== ".."))));
+	} catch {
+		response.writeHead(404).end();
+	}
 }
 
 function sendBytes(response: ServerResponse, size: number): void {

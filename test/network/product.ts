@@ -30,6 +30,8 @@ export interface ProductOptions extends JailOptions {
 	readonly capabilities?: readonly string[];
 	/** Shell commands for the host, in a mount namespace of their own. */
 	readonly before?: string;
+	/** With `before`: the same, afterwards. */
+	readonly after?: string;
 }
 
 export class Product {
@@ -45,7 +47,7 @@ export class Product {
 	async run(texts: RuleTexts, script: string, options: ProductOptions = {}): Promise<JailResult> {
 		const folder = mkdtempSync(join(this.#lab.folder, "product"));
 		chmodSync(folder, 0o777);
-		const { bytesPerSecond: _, flags = [], capabilities = [], before, ...exec } = options;
+		const { bytesPerSecond: _, flags = [], capabilities = [], before, after = ":", ...exec } = options;
 		const policy = {
 			extends: "default",
 			system: { cwd: "/tmp", env: { pass: PASSED }, capabilities },
@@ -57,7 +59,10 @@ export class Product {
 		writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
 		const file = join(folder, "events");
 		const own = ["--quiet", "--events", file, "-c", join(folder, "policy.json"), ...this.#flags, ...flags];
-		const prepared = before === undefined ? [] : ["unshare", "-m", "sh", "-c", `${before}; exec "$@"`, "sh"];
+		const prepared =
+			before === undefined
+				? []
+				: ["unshare", "-m", "sh", "-c", `${before}; "$@"; status=$?; ${after}; exit $status`, "sh"];
 		const command = [...prepared, VMJAIL, ...own, "--", "sh", "-c", script];
 		const finished = await this.#lab.hostExec(command, { ...exec, env: { ...this.#lab.env, ...exec.env } });
 		const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
