@@ -20,7 +20,7 @@ function mustRun(command, args) {
 }
 
 /** Where the shell would find a program. */
-function which(name) {
+export function which(name) {
 	return process.env.PATH.split(delimiter)
 		.map((folder) => join(folder, name))
 		.find((path) => {

@@ -1,7 +1,7 @@
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { FRAME, MAX_FRAME } from "../../src/executor/wire.ts";
+import { FLAG_RESET, FRAME, MAX_FRAME } from "../../src/executor/wire.ts";
 import { leftovers, leftSince } from "../helpers/clean.ts";
 import { childrenOf, EXIT_7, Executor, frame, LAUNCH, SLEEP, TOKEN } from "./peer.ts";
 
@@ -157,6 +157,14 @@ describe("pid 1 of a jail", () => {
 			["null"],
 		],
 		["a window size of the wrong size", () => request(FRAME.resize, 1, 0), []],
+		["a renewal where nothing is kept", () => request(FRAME.reset), []],
+		["a renewal after a program where nothing is kept", () => changed(right(), 6, FLAG_RESET), streams],
+		["a program to keep that is none", () => frame({ type: FRAME.keep, sequence: 20 }, EXIT_7.slice(1)), []],
+		[
+			"a program to keep with a descriptor",
+			() => frame({ type: FRAME.keep, sequence: 20, descriptors: 1 }, LAUNCH),
+			["null"],
+		],
 	])("ends its jail, and nothing else, at %s", async (_, bytes, descriptors) => {
 		const executor = new Executor();
 		onTestFinished(() => executor.close());
@@ -172,6 +180,29 @@ describe("pid 1 of a jail", () => {
 		next.send(sequenceOf(right(), 21), send(streams));
 		const exited = await next.frame(FRAME.exited);
 		expect(exited?.slice(0, 4)).toEqual(new Uint8Array([0, 7, 0, 0]));
+	});
+
+	it("runs no program in what another one left, and renews between them", async () => {
+		const executor = new Executor();
+		onTestFinished(() => executor.close());
+		const exec = (sequence: number, reset: boolean) =>
+			frame({ type: FRAME.exec, sequence, descriptors: 3, reset }, EXIT_7);
+		const jail = executor.launch(1);
+		// Anything sound may be kept: here nothing is to be done.
+		jail.send(frame({ type: FRAME.keep, sequence: 30 }, LAUNCH));
+		jail.send(frame({ type: FRAME.reset, sequence: 31 }));
+		expect(await jail.frame(FRAME.ready)).toHaveLength(0);
+		jail.send(exec(32, true), send(streams));
+		jail.send(exec(33, false), send(streams));
+		await vi.waitUntil(() => jail.types.filter((type) => type === FRAME.exited).length === 2);
+		jail.send(exec(34, false), send(streams));
+		await jail.gone();
+		expect(jail.types).toEqual([FRAME.ready, FRAME.exited, FRAME.exited]);
+		const unrenewed = executor.launch(2);
+		unrenewed.send(frame({ type: FRAME.keep, sequence: 30 }, LAUNCH));
+		unrenewed.send(exec(31, true), send(streams));
+		await unrenewed.gone();
+		expect(unrenewed.types).toEqual([]);
 	});
 
 	it("ends at a second program while the first runs, and at a replayed request", async () => {

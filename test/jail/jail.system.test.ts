@@ -1,10 +1,14 @@
+import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import type { ExecOptions, ExecResult } from "../../src/jail/execution.ts";
 import { Jail } from "../../src/jail/jail.ts";
 import { closeSession } from "../../src/jail/session.ts";
 import { leftovers } from "../helpers/clean.ts";
 import { policyOf } from "../helpers/policy.ts";
+import { requireOr } from "../helpers/requirement.ts";
+import { missingCaller, USER } from "../system/caller.ts";
 
 const MIB = 2 ** 20;
 const policy = policyOf({
@@ -88,6 +92,24 @@ describe("a jail that is used again", () => {
 		expect(ownLeftovers()).toEqual([]);
 		await expect(jail.exec(["true"], QUIET)).rejects.toMatchObject({ code: "JAIL_CLOSED" });
 	});
+
+	it.skipIf(requireOr(missingCaller(USER)))(
+		"is the same for an ordinary user, whose control groups may be missing",
+		() => {
+			const [program = "", ...args] = [...USER.prefix, process.execPath, join(import.meta.dirname, "user-main.mjs")];
+			const { stdout, stderr } = spawnSync(program, args, { cwd: "/", encoding: "utf8" });
+			expect(stderr).toBe("");
+			const seen = {
+				kind: "exited",
+				exitCode: 0,
+				stdout: `/dev/shm:\n\n/tmp:\nin\n${USER.uid}\ngiven\n`,
+				out: "given\n",
+				refused: [["/etc/shadow", "open"]],
+				counted: true,
+			};
+			expect(JSON.parse(stdout)).toEqual({ seen: [seen, seen], limit: "cpu-time" });
+		},
+	);
 
 	it("leaves no descriptor open", async () => {
 		const open = () => readdirSync("/proc/self/fd").length;
