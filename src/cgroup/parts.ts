@@ -29,6 +29,21 @@ export const INIT_GROUP = "init";
 /** Where a program's CPU time is read, in a jail that is used again. */
 export const EXEC_CPU: SlotName = "exec.cpu";
 
+/** What other limits add to one program. */
+export interface Narrowing {
+	/** In pid 1 before its process is made. */
+	readonly before: readonly Step[];
+	/** In its process, before anything else. */
+	readonly child: readonly Step[];
+	/** In pid 1 when it has ended. */
+	readonly cleanup: readonly Step[];
+}
+
+/** Limits that one program may have although its jail's policy has none. */
+export const SPARE = ["cpu", "cpuset"] as const satisfies readonly Limited[];
+
+export const NO_NARROWING: Narrowing = { before: [], child: [], cleanup: [] };
+
 /** What one hierarchy adds to the plan of a jail that is used again, and to its programs. */
 export interface ReusedParts {
 	/** The jail's own group, from its start to its end. Its account is what the last program used. */
@@ -45,8 +60,8 @@ export interface ReusedParts {
 	readonly account: readonly Step[];
 	/** What {@link narrow} can limit. */
 	readonly limits: readonly Limited[];
-	/** In pid 1 before the program's process is made: other limits for this program. */
-	readonly narrow: (resources: Resources) => readonly Step[];
+	/** Other limits for one program, of those. */
+	readonly narrow: (resources: Resources) => Narrowing;
 	readonly intoCgroup?: SlotName;
 	readonly cpuUsage?: CpuUsage;
 }

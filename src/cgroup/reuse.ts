@@ -1,10 +1,11 @@
 /** Groups of a jail that is used again: one for the jail, and below it a fresh one for each program. Pure. */
 
-import type { Missing } from "../host/types.ts";
+import type { CgroupFacts, Missing } from "../host/types.ts";
 import type { Resources } from "../oci/types.ts";
-import type { ReusedParts } from "./parts.ts";
+import { type ReusedParts, SPARE } from "./parts.ts";
+import { placeOf } from "./placement.ts";
 import { type CgroupRequest, layoutOf } from "./steps.ts";
-import { v1Reused } from "./v1.ts";
+import { type V1Hierarchy, v1Reused } from "./v1.ts";
 import { v2Reused } from "./v2.ts";
 
 export interface ReusableGroups extends ReusedParts {
@@ -27,6 +28,23 @@ function raised({ memory, pids, ...rest }: Resources): Resources {
 	};
 }
 
+/** With the hierarchies of the limits that only some programs may have: the jail's groups there limit nothing. */
+function withSpare(v1: readonly V1Hierarchy[], facts: CgroupFacts): readonly V1Hierarchy[] {
+	const cpuset = facts.v1.find(({ name }) => name === "cpuset");
+	const found = SPARE.flatMap((name) => {
+		const place = placeOf(name, facts);
+		return place.hierarchy === "v1" ? [{ name, path: place.controller.path }] : [];
+	});
+	const paths = new Set([...v1.map(({ path }) => path), ...found.map(({ path }) => path)]);
+	return [...paths].map((path): V1Hierarchy => {
+		const known = v1.find((one) => one.path === path);
+		const spare = found.filter((one) => one.path === path && known?.limited.includes(one.name) !== true);
+		const own = known ?? { path, limited: [], accounts: [], swap: { limit: true, on: false } };
+		const set = cpuset?.path === path ? { cpuset: { mems: cpuset.mems ?? "", cpus: facts.cpuList ?? "" } } : {};
+		return { ...set, ...own, spare: spare.map(({ name }) => name) };
+	});
+}
+
 /**
  * As `cgroupSteps`, for a jail that is used again.
  *
@@ -35,10 +53,11 @@ function raised({ memory, pids, ...rest }: Resources): Resources {
 export function reusableGroups(request: CgroupRequest): ReusableGroups {
 	const { id } = request;
 	const layout = layoutOf(request);
+	const hierarchies = withSpare(layout.v1, request.facts);
 	const resources = { each: request.resources, raised: raised(request.resources) };
 	const v2 = layout.v2 === undefined ? undefined : v2Reused(layout.v2, id, resources);
 	const parts = [
-		...layout.v1.map((one, index) => v1Reused(one, index, id, resources)),
+		...hierarchies.map((one, index) => v1Reused(one, index, id, resources)),
 		...(v2 === undefined ? [] : [v2]),
 	];
 	const jails = parts.map(({ jail }) => jail);
@@ -58,7 +77,14 @@ export function reusableGroups(request: CgroupRequest): ReusableGroups {
 		child: parts.flatMap(({ child }) => child),
 		account: parts.flatMap(({ account }) => account),
 		limits: [...new Set(parts.flatMap(({ limits }) => limits))],
-		narrow: (narrower) => parts.flatMap(({ narrow }) => narrow(narrower)),
+		narrow: (narrower) => {
+			const each = parts.map(({ narrow }) => narrow(narrower));
+			return {
+				before: each.flatMap(({ before }) => before),
+				child: each.flatMap(({ child }) => child),
+				cleanup: each.flatMap(({ cleanup }) => cleanup),
+			};
+		},
 		...(v2?.intoCgroup === undefined ? {} : { intoCgroup: v2.intoCgroup }),
 		...(cpuUsage === undefined ? {} : { cpuUsage }),
 		missing: layout.missing,

@@ -3,10 +3,10 @@
 import { rmdirSync } from "node:fs";
 import { attempt, type HostFs, nodeFs } from "../host/fs.ts";
 import type { CgroupFacts } from "../host/types.ts";
-import { type GroupOwner, ownerOf, startTimeIn } from "./id.ts";
+import { type GroupOwner, ownerOf, ownNamespace, startTimeIn } from "./id.ts";
 import { EXEC_GROUP, INIT_GROUP } from "./parts.ts";
 
-/** A group of another pid namespace looks ownerless: a fresh one may be about to get its first process. */
+/** A fresh group may be about to get its first process. */
 const SETTLED_MS = 60_000;
 
 export interface SweepEffects {
@@ -23,7 +23,8 @@ function lives({ pid, startTime }: GroupOwner, fs: HostFs): boolean {
 
 function isStale(folder: string, name: string, { fs, nowMs }: SweepEffects): boolean {
 	const owner = ownerOf(name);
-	if (owner === undefined || lives(owner, fs)) return false;
+	// Of another pid namespace: it looks empty and ownerless, whoever lives there.
+	if (owner === undefined || owner.namespace !== ownNamespace(fs) || lives(owner, fs)) return false;
 	const stat = attempt(() => fs.lstat(folder));
 	if (stat?.kind !== "directory" || nowMs - stat.modifiedMs < SETTLED_MS) return false;
 	return attempt(() => fs.readFile(`${folder}/cgroup.procs`).trim()) === "";

@@ -1,7 +1,7 @@
 /** Steps for the groups of cgroup v1: one per mounted hierarchy. Pure. */
 
 import type { Resources } from "../oci/types.ts";
-import type { SlotName, Step } from "../plan/types.ts";
+import type { CpuUsage, SlotName, Step } from "../plan/types.ts";
 import {
 	attachSelf,
 	findGroup,
@@ -14,7 +14,7 @@ import {
 	setFile,
 } from "./files.ts";
 import { groupName } from "./id.ts";
-import { EXEC_CPU, EXEC_GROUP, type Parts, type ReusedParts } from "./parts.ts";
+import { EXEC_CPU, EXEC_GROUP, NO_NARROWING, type Parts, type ReusedParts } from "./parts.ts";
 import { type Limited, limitedBy, limitsOf, type SwapFacts, v1Settings } from "./settings.ts";
 import { CPU_REPORT, CPU_REPORT_SIZE, V1_REPORTS } from "./usage.ts";
 
@@ -27,6 +27,8 @@ export interface V1Hierarchy {
 	/** Of the parent, where a cpuset is mounted here: a group takes no process before it has both. */
 	readonly cpuset?: { readonly mems: string; readonly cpus: string };
 	readonly swap: SwapFacts;
+	/** Of a jail that is used again: what its programs may be limited in here although its policy does not. */
+	readonly spare?: readonly Limited[];
 }
 
 const CPU: SlotName = "cgroup.cpu";
@@ -74,6 +76,45 @@ export function v1Parts(hierarchy: V1Hierarchy, index: number, id: string, resou
 }
 
 /**
+ * A hierarchy in which the jail's group does for all programs: a counter that only grows tells by its difference what one
+ * used. A program with limits of its own gets a group below it for as long as it runs.
+ */
+function sharedGroup(
+	hierarchy: V1Hierarchy,
+	index: number,
+	id: string,
+	jail: Omit<Parts, "cpuUsage">,
+	cpuUsage: CpuUsage | undefined,
+): ReusedParts {
+	const above = `cgroup.${index}`;
+	const path = `${hierarchy.path}/${groupName(id)}/${EXEC_GROUP}`;
+	const group: Group = { slot: `exec.${index}`, path, forAccountOnly: false, below: { slot: above, name: EXEC_GROUP } };
+	const { below: _, ...byPath } = group;
+	const limits = [...hierarchy.limited, ...(hierarchy.spare ?? [])];
+	const attach = attachSelf(group);
+	return {
+		jail: { ...jail, account: [], cleanup: [removeGroup(byPath), ...jail.cleanup] },
+		...(cpuUsage === undefined ? {} : { cpuUsage: { ...cpuUsage, format: "shared" } as const }),
+		keep: [above, ...(cpuUsage === undefined ? [] : [cpuUsage.slot])],
+		renew: [],
+		parent: [],
+		child: [],
+		account: [],
+		limits,
+		narrow: (narrower) => {
+			const asked = limitedBy(narrower).filter((name) => limits.includes(name));
+			if (asked.length === 0) return NO_NARROWING;
+			const settings = settingsOf(group, { ...hierarchy, limited: asked }, narrower);
+			return {
+				before: [removeGroup(group), ...makeGroup(group), ...settings, ...attach.host],
+				child: attach.child,
+				cleanup: [removeGroup(group)],
+			};
+		},
+	};
+}
+
+/**
  * The same for a jail that is used again: pid 1 stays in the jail's group, and each program gets a group of its own below
  * it, for memory and processes. For the others (cpu, cpuset, io, cpuacct) the jail's group does for all programs.
  *
@@ -89,19 +130,7 @@ export function v1Reused(
 	const jail = v1Parts(hierarchy, index, id, resources.raised);
 	const { cpuUsage, ...own } = jail;
 	const counts = [...accounts, ...limited].some((name) => name === "memory" || name === "pids");
-	const none: ReusedParts = {
-		jail: { ...own, account: [] },
-		// A counter that only grows tells by its difference what one program used: that needs no group for each.
-		...(cpuUsage === undefined ? {} : { cpuUsage: { ...cpuUsage, format: "shared" } as const }),
-		keep: cpuUsage === undefined ? [] : [cpuUsage.slot],
-		renew: [],
-		parent: [],
-		child: [],
-		account: [],
-		limits: [],
-		narrow: () => [],
-	};
-	if (!counts) return none;
+	if (!counts) return sharedGroup(hierarchy, index, id, own, cpuUsage);
 	const above = `cgroup.${index}`;
 	const group: Group = {
 		slot: `exec.${index}`,
@@ -133,12 +162,10 @@ export function v1Reused(
 		child: attach.child,
 		account,
 		limits,
-		narrow: (narrower) =>
-			settingsOf(
-				group,
-				{ ...hierarchy, limited: limitedBy(narrower).filter((name) => limits.includes(name)) },
-				narrower,
-			),
+		narrow: (narrower) => {
+			const asked = limitedBy(narrower).filter((name) => limits.includes(name));
+			return { ...NO_NARROWING, before: settingsOf(group, { ...hierarchy, limited: asked }, narrower) };
+		},
 		...(timed ? { cpuUsage: { slot: EXEC_CPU, format: "nanoseconds" } } : {}),
 	};
 }

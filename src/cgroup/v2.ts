@@ -18,7 +18,7 @@ import {
 	setPath,
 } from "./files.ts";
 import { groupName } from "./id.ts";
-import { EXEC_CPU, EXEC_GROUP, INIT_GROUP, type Parts, type ReusedParts } from "./parts.ts";
+import { EXEC_CPU, EXEC_GROUP, INIT_GROUP, NO_NARROWING, type Parts, type ReusedParts, SPARE } from "./parts.ts";
 import { type Limited, limitedBy, limitsOf, type SwapFacts, v2Settings } from "./settings.ts";
 import { CPU_REPORT, CPU_REPORT_SIZE, V2_REPORTS } from "./usage.ts";
 
@@ -126,7 +126,8 @@ export function v2Reused(
 	const group = below(EXEC_GROUP, "exec.v2");
 	const byPath = ({ below: _, ...rest }: Group): Group => rest;
 	const counted = accounts.filter((name) => !limited.includes(name));
-	const limits = limitsOf(limited, accounts);
+	const spare = SPARE.filter((name) => facts.controllers.includes(name) && !limited.includes(name));
+	const limits = [...limitsOf(limited, accounts), ...spare];
 	const openCpu = timed ? [openFile(group, CPU_REPORT.v2, EXEC_CPU)] : [];
 	const account = [
 		...(timed ? [reportSlot(EXEC_CPU, CPU_REPORT.v2, CPU_REPORT_SIZE)] : []),
@@ -141,7 +142,7 @@ export function v2Reused(
 				...makeGroup(jail),
 				...settingsOf(jail, wanted, resources.raised, false),
 				...enable(path, limited, []),
-				...enable(path, counted, ["EBUSY", ...HARMLESS]),
+				...[...counted, ...spare].flatMap((name) => enable(path, [name], ["EBUSY", ...HARMLESS])),
 				...makeGroup(init),
 			],
 			parent: forAccountOnly ? attachChild(init) : [],
@@ -159,7 +160,7 @@ export function v2Reused(
 		limits,
 		narrow: (narrower) => {
 			const names = limitedBy(narrower).filter((name) => limits.includes(name));
-			return settingsOf(group, { ...wanted, limited: names }, narrower, true);
+			return { ...NO_NARROWING, before: settingsOf(group, { ...wanted, limited: names }, narrower, true) };
 		},
 		...(timed ? { cpuUsage: { slot: EXEC_CPU, format: "cpu.stat" } } : {}),
 	};

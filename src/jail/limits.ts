@@ -1,6 +1,8 @@
 /** Limits of one program in a jail that is used again: the policy's, or narrower ones. Pure. */
 
+import { outside } from "../cgroup/cpu-list.ts";
 import { VmjailError } from "../errors.ts";
+import { PERIOD_US, quotaOf } from "../oci/resources.ts";
 import type { Resources, Rlimit } from "../oci/types.ts";
 import type { Policy } from "../policy/types.ts";
 
@@ -21,6 +23,10 @@ export interface ExecLimits {
 	readonly stackBytes?: number;
 	readonly dataBytes?: number;
 	readonly addressSpaceBytes?: number;
+	/** Processors' worth of time in each tenth of a second; may be a fraction. */
+	readonly cpuCores?: number;
+	/** The processors that it may use, as cpuset(7) writes them: "0-1,3". */
+	readonly cpuset?: string;
 }
 
 /** Which resource of setrlimit(2) keeps a limit. */
@@ -31,7 +37,10 @@ const RLIMIT = {
 	addressSpaceBytes: "as",
 } as const;
 
-function ofPolicy({ system }: Policy): ExecLimits {
+/** The limits that are numbers. */
+type Counted = Omit<ExecLimits, "cpuset">;
+
+function ofPolicy({ system }: Policy): Counted {
 	const rlimits = Object.fromEntries(
 		Object.entries(RLIMIT).map(([name, resource]) => [name, system.rlimits[resource]]),
 	);
@@ -41,6 +50,7 @@ function ofPolicy({ system }: Policy): ExecLimits {
 		memoryBytes: system.memory.maxBytes,
 		pids: system.pids.max,
 		outputBytes: system.output.maxBytes,
+		cpuCores: system.cpu.cores,
 		...rlimits,
 	};
 	return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
@@ -53,32 +63,56 @@ function ofPolicy({ system }: Policy): ExecLimits {
  */
 export function limitsFor(policy: Policy, asked: ExecLimits = {}): ExecLimits {
 	const bounds = ofPolicy(policy);
-	for (const [name, value] of Object.entries(asked)) {
+	const { cpuset = policy.system.cpu.pin, ...counted } = asked;
+	checkCpuset(policy, asked.cpuset);
+	for (const [name, value] of Object.entries(counted)) {
 		if (value === undefined) continue;
-		if (!Number.isSafeInteger(value) || value <= 0) {
+		if (!(name === "cpuCores" ? Number.isFinite(value) : Number.isSafeInteger(value)) || value <= 0) {
 			throw new VmjailError("USAGE", `limits.${name}: ${value} is no limit`, {
 				remedy: "Give a positive whole number.",
 			});
 		}
-		const bound = bounds[name as keyof ExecLimits];
+		const bound = bounds[name as keyof Counted];
 		if (bound !== undefined && value > bound) {
 			throw new VmjailError("USAGE", `limits.${name}: ${value} is more than the policy's ${bound}`, {
 				remedy: "A program's limits may be narrower than its jail's policy, never wider: raise it in the policy.",
 			});
 		}
 	}
-	const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
-	return { ...bounds, ...given };
+	const given = Object.fromEntries(Object.entries(counted).filter(([, value]) => value !== undefined));
+	return { ...bounds, ...given, ...(cpuset === undefined ? {} : { cpuset }) };
+}
+
+const CPU_LIST = /^\d+(-\d+)?(,\d+(-\d+)?)*$/;
+
+function checkCpuset({ system }: Policy, cpuset: string | undefined): void {
+	if (cpuset === undefined) return;
+	if (!CPU_LIST.test(cpuset)) {
+		throw new VmjailError("USAGE", `limits.cpuset: ${JSON.stringify(cpuset)} is no list of processors`, {
+			remedy: 'Write it as cpuset(7) does: "0-1,3".',
+		});
+	}
+	const beyond = system.cpu.pin === undefined ? [] : outside(cpuset, system.cpu.pin);
+	if (beyond.length === 0) return;
+	throw new VmjailError("USAGE", `limits.cpuset: processors ${beyond.join(",")} are not among the policy's`, {
+		remedy: `The policy pins its programs to ${system.cpu.pin}.`,
+	});
 }
 
 /** What differs from the jail's own group, for one program; undefined: nothing does. Swap stays what the policy says. */
-export function narrowed(policy: Policy, { memoryBytes, pids }: ExecLimits): Resources | undefined {
-	const { memory, pids: ofAll } = policy.system;
+export function narrowed(policy: Policy, limits: ExecLimits): Resources | undefined {
+	const { memoryBytes, pids, cpuCores, cpuset } = limits;
+	const { memory, pids: ofAll, cpu: all } = policy.system;
+	const cpu = {
+		...(cpuCores === undefined || cpuCores === all.cores ? {} : { quota: quotaOf(cpuCores), period: PERIOD_US }),
+		...(cpuset === undefined || cpuset === all.pin ? {} : { cpus: cpuset }),
+	};
 	const resources: Resources = {
 		...(memoryBytes === undefined || memoryBytes === memory.maxBytes
 			? {}
 			: { memory: { limit: memoryBytes, swap: memoryBytes + memory.swapBytes } }),
 		...(pids === undefined || pids === ofAll.max ? {} : { pids: { limit: pids } }),
+		...(Object.keys(cpu).length === 0 ? {} : { cpu }),
 	};
 	return Object.keys(resources).length === 0 ? undefined : resources;
 }

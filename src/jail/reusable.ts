@@ -1,12 +1,15 @@
 /** Policy and host → everything that a jail needs that is used again, and the plan of each program in it. */
 
+import { NO_NARROWING } from "../cgroup/parts.ts";
 import { type ReusableGroups, reusableGroups } from "../cgroup/reuse.ts";
+import { limitedBy } from "../cgroup/settings.ts";
+import { VmjailError } from "../errors.ts";
 import type { Keep } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
 import { belowGateway } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { withRealPaths } from "../oci/host-path.ts";
-import type { Mount, Process, Spec } from "../oci/types.ts";
+import type { Mount, Process, Resources, Spec } from "../oci/types.ts";
 import { cgroupNamespaceSteps } from "../plan/namespaces.ts";
 import { parseOptions } from "../plan/options.ts";
 import { mountsFor } from "../plan/plan.ts";
@@ -128,6 +131,15 @@ interface Host {
 	readonly groups: ReusableGroups;
 }
 
+/** @throws VmjailError HOST_UNSUPPORTED for a limit of one program that no group of this host can keep */
+function refuseUnlimitable(resources: Resources, { limits }: ReusableGroups): void {
+	const lacks = limitedBy(resources).filter((name) => !limits.includes(name));
+	if (lacks.length === 0) return;
+	throw new VmjailError("HOST_UNSUPPORTED", `limits: ${lacks.join(", ")}: no control group here can keep them`, {
+		remedy: "Run `vmjail doctor`: it names each control group and what it lacks. Or leave the limit out.",
+	});
+}
+
 function programOf({ spec, facts, groups }: Host, policy: Policy, program: Program): Workload {
 	const { terminal, limits } = program;
 	const process = processOf(program, spec, facts);
@@ -138,12 +150,15 @@ function programOf({ spec, facts, groups }: Host, policy: Policy, program: Progr
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),
 	});
 	const narrower = narrowed(policy, limits);
+	if (narrower !== undefined) refuseUnlimitable(narrower, groups);
+	const more = narrower === undefined ? NO_NARROWING : groups.narrow(narrower);
 	return {
 		...entry,
-		before: [...entry.before, ...(narrower === undefined ? [] : groups.narrow(narrower))],
+		before: [...entry.before, ...more.before],
 		parent: [...groups.parent, ...entry.parent],
-		child: [...groups.child, ...cgroupNamespaceSteps(spec.linux), ...entry.child],
+		child: [...groups.child, ...more.child, ...cgroupNamespaceSteps(spec.linux), ...entry.child],
 		exec: entry.exec.map(patient),
+		cleanup: more.cleanup,
 		...(groups.intoCgroup === undefined ? {} : { intoCgroup: groups.intoCgroup }),
 		...(groups.cpuUsage === undefined ? {} : { cpuUsage: groups.cpuUsage }),
 	};

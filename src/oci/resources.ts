@@ -7,7 +7,7 @@ import { factOf } from "./host-path.ts";
 import type { DeviceRule, Resources, ThrottleDevice } from "./types.ts";
 
 /** The period that container runtimes use, in microseconds. */
-const PERIOD_US = 100_000;
+export const PERIOD_US = 100_000;
 
 /** The kernel takes no smaller quota (sched/core.c, min_cfs_quota_period). */
 const MIN_QUOTA_US = 1_000;
@@ -39,7 +39,8 @@ export function resourcesOf(policy: Policy, facts: HostFacts): Resources | undef
 	return Object.keys(resources).length === 0 ? undefined : resources;
 }
 
-function quotaOf(cores: number): number {
+/** Of so many processors, for {@link PERIOD_US}. */
+export function quotaOf(cores: number): number {
 	return Math.max(MIN_QUOTA_US, Math.round(cores * PERIOD_US));
 }
 

@@ -1,3 +1,4 @@
+import { readlinkSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { outside } from "../../src/cgroup/cpu-list.ts";
@@ -10,6 +11,12 @@ describe("names of groups", () => {
 		expect(new Set(names).size).toBe(100);
 		expect(names.map(ownerOf)).toEqual(names.map(() => owner));
 		expect(owner.pid).toBe(process.pid);
+	});
+
+	it("tell the pid namespace that the owner's id is of", () => {
+		const { namespace } = ownGroupOwner();
+		const number = Number(/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0]);
+		expect(Number.parseInt(namespace, 16)).toBe(number % 2 ** 24);
 	});
 
 	it.each(["vmjail-supervisor", "vmjail-1-2", "vmjail-0-2-0123456789abcdef", "a-vmjail-1-2-0123456789abcdef", "x"])(

@@ -83,14 +83,33 @@ describe("groups of a jail that is used again", () => {
 		expect(written(renew, /^set pids\.max/)).toEqual(["32"]);
 		expect(written(jail.host, /^set memory\.(max|limit_in_bytes)/)).toEqual([`${96 * MIB}`]);
 		expect(written(renew, /^set memory\.(max|limit_in_bytes)/)).toEqual([`${64 * MIB}`]);
-		const narrower = narrow({ memory: { limit: MIB, swap: MIB }, pids: { limit: 2 } });
+		const { before: narrower } = narrow({ memory: { limit: MIB, swap: MIB }, pids: { limit: 2 } });
 		expect(written(narrower, /^set memory\.(max|limit_in_bytes)/)).toEqual([`${MIB}`]);
 		expect(written(narrower, /^set pids\.max/)).toEqual(["2"]);
 	});
 
 	it("limit a program also where the policy limits nothing but something is counted", () => {
 		const { limits, narrow } = groups(v1Host(), {});
-		expect(limits).toEqual(["memory", "pids"]);
-		expect(narrow({ pids: { limit: 7 } }).map(({ label }) => label)).toContain("set pids.max to 7");
+		expect([...limits].sort()).toEqual(["cpu", "cpuset", "memory", "pids"]);
+		expect(narrow({ pids: { limit: 7 } }).before.map(({ label }) => label)).toContain("set pids.max to 7");
+	});
+
+	it.each(HOSTS)("%s: limits of one program's processors take nothing from the next", (_, facts) => {
+		const { limits, narrow, jail } = groups(facts);
+		if (!limits.includes("cpu")) return;
+		const { before, child, cleanup } = narrow({ cpu: { quota: 50_000, period: 100_000 } });
+		const removed = (steps: readonly Step[]) =>
+			steps.filter(({ call }) => call === "unlinkat").map(({ label }) => label);
+		const labels = before.map(({ label }) => label);
+		if (facts.v1.every(({ name }) => name !== "cpu")) {
+			expect(labels.some((label) => label.startsWith("set cpu.max to 50000 100000"))).toBe(true);
+			return;
+		}
+		expect(labels).toContain("set cpu.cfs_quota_us to 50000");
+		if (before.some(({ call }) => call === "mkdirat")) {
+			expect(child).toHaveLength(1);
+			expect(removed(cleanup)).toHaveLength(1);
+			expect(removed(jail.cleanup)).toContain(removed(cleanup)[0]);
+		}
 	});
 });

@@ -165,8 +165,8 @@ describe.skipIf(requireOr(whyNot()))("control groups on this machine (v1)", () =
 			return path;
 		};
 		const alive = make(groupName(newGroupId(owner)));
-		const reused = make(groupName(newGroupId({ pid: owner.pid, startTime: "1" })));
-		const gone = make(groupName(newGroupId({ pid: 2 ** 22 + 1, startTime: "77" })));
+		const reused = make(groupName(newGroupId({ ...owner, startTime: "1" })));
+		const gone = make(groupName(newGroupId({ ...owner, pid: 2 ** 22 + 1, startTime: "77" })));
 		const foreign = make("vmjail-of-somebody-else");
 		const only = { v1: facts.v1.filter(({ path }) => path === folder), blockDevices: [] };
 		const at = (nowMs: number): readonly string[] =>

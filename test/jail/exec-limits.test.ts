@@ -33,6 +33,19 @@ describe("limits of one program", () => {
 		expect(() => limitsFor(policy, limits)).toThrow(expect.objectContaining({ code: "USAGE", message }));
 	});
 
+	it("of processors may be fractions and lists, within the policy's", () => {
+		const pinned = policyOf({ system: { cpu: { cores: 1.5, pin: "0-2" } } });
+		expect(limitsFor(pinned, { cpuCores: 0.5, cpuset: "1-2" })).toEqual({ cpuCores: 0.5, cpuset: "1-2" });
+		expect(limitsFor(pinned)).toEqual({ cpuCores: 1.5, cpuset: "0-2" });
+		expect(narrowed(pinned, { cpuCores: 1.5, cpuset: "0-2" })).toBeUndefined();
+		expect(narrowed(pinned, { cpuCores: 0.5, cpuset: "1" })).toEqual({
+			cpu: { quota: 50_000, period: 100_000, cpus: "1" },
+		});
+		for (const limits of [{ cpuCores: 2 }, { cpuset: "2-3" }, { cpuset: "" }, { cpuset: "a" }]) {
+			expect(() => limitsFor(pinned, limits)).toThrow(expect.objectContaining({ code: "USAGE" }));
+		}
+	});
+
 	it("concern the group only where they differ from the jail's", () => {
 		expect(narrowed(policy, { memoryBytes: 1000, pids: 10 })).toBeUndefined();
 		expect(narrowed(policy, { memoryBytes: 900 })).toEqual({ memory: { limit: 900, swap: 950 } });

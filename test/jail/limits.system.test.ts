@@ -125,6 +125,20 @@ describe.skipIf(requireOr(missingCompiler))("limits of a program in a jail that 
 		expect(result.stdout?.toString()).toBe(`${value} ${value}\n`);
 	});
 
+	it("processors: a share of their time, and which of them", async () => {
+		const slow = await act(["burn", 60_000, 2], { limits: { cpuCores: 0.25, wallMs: 800 } });
+		expect(slow).toMatchObject({ kind: "limit", limit: "wall-time" });
+		expect(slow.cpuUserMs + slow.cpuSystemMs).toBeLessThan(400);
+		const nproc = async (limits: ExecOptions["limits"]) => {
+			const result = await made.jail?.exec(["nproc"], { ...QUIET, ...(limits === undefined ? {} : { limits }) });
+			return result?.stdout?.toString();
+		};
+		const all = await nproc(undefined);
+		expect(await nproc({ cpuset: "0" })).toBe("1\n");
+		expect(await nproc(undefined)).toBe(all);
+		await expect(nproc({ cpuset: "0;rm" })).rejects.toMatchObject({ code: "USAGE" });
+	});
+
 	it("cannot be wider than the policy's", async () => {
 		await expect(act(["touch", 1], { limits: { memoryBytes: 257 * MIB } })).rejects.toMatchObject({
 			code: "USAGE",

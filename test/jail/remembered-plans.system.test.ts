@@ -20,7 +20,7 @@ const HOST = {
 		blockDevices: [],
 	},
 };
-const OWNER = { pid: 77, startTime: "1234" };
+const OWNER = { pid: 77, startTime: "1234", namespace: "000000" };
 const LIMITED: PolicyParts = { system: { memory: { maxBytes: 1 << 28, swapBytes: 0 }, optional: ["swap"] } };
 
 const at = { folder: "" };
