@@ -57,7 +57,12 @@ function knownRights(abi: number): number {
 interface Rule {
 	readonly path: string;
 	readonly rights: number;
+	/** Not by way of the folders above: what they allow says nothing. */
+	readonly reachedOtherwise?: true;
 }
+
+/** mq_open(2) looks a queue up in the namespace's own mount of them, which lies below no folder. */
+const QUEUES = { reachedOtherwise: true } as const;
 
 /** The rules of a spec, most general first. With an allow-list of programs, only those may be executed. */
 export function landlockRules(
@@ -67,7 +72,7 @@ export function landlockRules(
 ): readonly Rule[] {
 	const ofMounts = spec.mounts.flatMap((mount): readonly Rule[] => {
 		const rights = rightsOf(mount, paths);
-		return rights === 0 ? [] : [{ path: mount.destination, rights }];
+		return rights === 0 ? [] : [{ path: mount.destination, rights, ...(mount.type === "mqueue" ? QUEUES : {}) }];
 	});
 	const all = [{ path: "/", rights: spec.root.readonly ? READ : WRITE }, ...ofMounts];
 	if (programs.length === 0) return withoutImplied(all);
@@ -86,7 +91,7 @@ function withoutImplied(rules: readonly Rule[]): readonly Rule[] {
 		rule.path.startsWith(above.path === "/" ? "/" : `${above.path}/`) &&
 		rule.path !== above.path &&
 		(rule.rights & ~above.rights) === 0;
-	return rules.filter((rule) => !rules.some((above) => implies(above, rule)));
+	return rules.filter((rule) => rule.reachedOtherwise || !rules.some((above) => implies(above, rule)));
 }
 
 /** What a mount allows beyond what the root does; 0: nothing. */
