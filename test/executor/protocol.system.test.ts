@@ -192,9 +192,11 @@ describe("pid 1 of a jail", () => {
 		jail.send(frame({ type: FRAME.keep, sequence: 30 }, LAUNCH));
 		jail.send(frame({ type: FRAME.reset, sequence: 31 }));
 		expect(await jail.frame(FRAME.ready)).toHaveLength(0);
+		const exits = () => jail.types.filter((type) => type === FRAME.exited).length;
 		jail.send(exec(32, true), send(streams));
+		await vi.waitUntil(() => exits() === 1);
 		jail.send(exec(33, false), send(streams));
-		await vi.waitUntil(() => jail.types.filter((type) => type === FRAME.exited).length === 2);
+		await vi.waitUntil(() => exits() === 2);
 		jail.send(exec(34, false), send(streams));
 		await jail.gone();
 		expect(jail.types).toEqual([FRAME.ready, FRAME.exited, FRAME.exited]);
