@@ -51,11 +51,11 @@ function nodeWith(mark: string): number | undefined {
 
 const root = "root";
 const user = "an ordinary user";
-const natives = [RUNLC, ...(await runscs())].flatMap((runtime) => [
-	[runtime.name, root, runtime] as const,
-	[runtime.name, user, runtime] as const,
-]);
-const others = runcs().map((runtime) => [runtime.name, root, runtime] as const);
+const natives = [RUNLC, ...(await runscs())];
+/** Each as root and as an ordinary user. */
+const stages = [...natives, ...runcs()].flatMap((runtime) =>
+	[root, user].map((who) => [runtime.name, who, runtime] as const),
+);
 
 describe.skipIf(requireOr(labMissing()))("network rules, by the command line", () => {
 	let before: readonly string[];
@@ -69,30 +69,27 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 		expect(await leftSince([...before])).toEqual([]);
 	});
 
-	describe.each(natives.filter(([, who]) => who === root))(
-		"on %s as %s, with vmjail stopped",
-		(_name, _who, runtime) => {
-			it("nothing passes, neither what is refused nor what is allowed", async () => {
-				const mark = `stopped-${process.pid}-${natives.findIndex(([name]) => name === runtime.name)}`;
-				const go = join(lab.folder, mark);
-				const fetch = (target: string) => `curl -s --max-time 2 http://${target} || echo $?`;
-				const script = `until [ -e ${go} ]; do sleep 0.1; done; (${fetch("8.8.8.8")}) & (${fetch("1.1.1.1:8080")}) & wait`;
-				const running = new Product(lab, runtime).run(deck, script, { flags: ["--hostname", mark] });
-				const pid = await vi.waitUntil(() => nodeWith(mark), { timeout: 20_000 });
-				// Long enough for the jail to have come to the loop.
-				await delay(4_000);
-				process.kill(pid, "SIGSTOP");
-				writeFileSync(go, "");
-				const [, seen] = await observed(() => delay(6_000));
-				process.kill(pid, "SIGCONT");
-				expect(connections(seen)).toEqual([]);
-				// Then they go on: what was allowed is served, unless it has lost its patience; nothing else ever is.
-				expect((await running).stdout).toMatch(/^((7|28|hello from 1\.1\.1\.1, 0 bytes)\n){2}$/);
-			});
-		},
-	);
+	describe.each(natives)("on $name, with vmjail stopped", (runtime) => {
+		it("nothing passes, neither what is refused nor what is allowed", async () => {
+			const mark = `stopped-${process.pid}-${natives.indexOf(runtime)}`;
+			const go = join(lab.folder, mark);
+			const fetch = (target: string) => `curl -s --max-time 2 http://${target} || echo $?`;
+			const script = `until [ -e ${go} ]; do sleep 0.1; done; (${fetch("8.8.8.8")}) & (${fetch("1.1.1.1:8080")}) & wait`;
+			const running = new Product(lab, runtime).run(deck, script, { flags: ["--hostname", mark] });
+			const pid = await vi.waitUntil(() => nodeWith(mark), { timeout: 20_000 });
+			// Long enough for the jail to have come to the loop.
+			await delay(4_000);
+			process.kill(pid, "SIGSTOP");
+			writeFileSync(go, "");
+			const [, seen] = await observed(() => delay(6_000));
+			process.kill(pid, "SIGCONT");
+			expect(connections(seen)).toEqual([]);
+			// Then they go on: what was allowed is served, unless it has lost its patience; nothing else ever is.
+			expect((await running).stdout).toMatch(/^((7|28|hello from 1\.1\.1\.1, 0 bytes)\n){2}$/);
+		});
+	});
 
-	describe.each([...natives, ...others])("on %s as %s", (_name, who, runtime) => {
+	describe.each(stages)("on %s as %s", (_name, who, runtime) => {
 		const run = (texts: RuleTexts, script: string, options?: ProductOptions) => {
 			const product = new Product(lab, runtime);
 			return who === root ? product.run(texts, script, options) : product.runAsNobody(texts, script, options);

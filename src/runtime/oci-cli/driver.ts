@@ -24,6 +24,8 @@ export interface OciCliOptions {
 	readonly runDir?: string;
 }
 
+const ROOT = { uid: 0, gid: 0 };
+
 const SYSFS = ["rbind", "ro", "nosuid", "noexec", "nodev"];
 
 /** runc is written in Go: threads of the command itself and of the process that becomes the program. */
@@ -60,7 +62,7 @@ function prepare(
 					...(network === undefined ? [] : [{ op: "sysfs", at: dir.root } as const]),
 				],
 			},
-			...(caller.privileged ? {} : { asIds: { uid: caller.uid, gid: caller.gid } }),
+			...(caller.privileged ? {} : { asIds: ROOT }),
 		});
 	} catch (cause) {
 		dir.remove();
@@ -92,13 +94,14 @@ function withNetwork(asked: Spec, network: EnteredNetwork, dir: RunDir): Spec {
 
 /**
  * The control group around the whole runtime keeps the limits, the same for every runtime. Where the jail shows the
- * folder for temporary files, it would show the run's own. An ordinary user's user namespace is around the runtime: a
- * second one with that one id would have no root, which runc does not take.
+ * folder for temporary files, it would show the run's own. An ordinary user's user namespace is around the runtime, and the
+ * user is root in it: neither runtime starts in one without a root, and there is but one id.
  */
 function forBundle(spec: Spec, dir: RunDir, privileged: boolean): Spec {
 	const { resources: _resources, cgroupsPath: _path, ...rest } = spec.linux;
 	const linux = privileged ? rest : withoutUserNamespace(rest);
-	return { ...spec, linux: { ...linux, maskedPaths: [...(linux.maskedPaths ?? []), dir.path] } };
+	const process = privileged ? spec.process : { ...spec.process, user: { ...spec.process.user, ...ROOT } };
+	return { ...spec, process, linux: { ...linux, maskedPaths: [...(linux.maskedPaths ?? []), dir.path] } };
 }
 
 function withoutUserNamespace(linux: Linux): Linux {
