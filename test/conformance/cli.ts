@@ -1,24 +1,35 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Caller, PATH } from "../system/caller.ts";
 import type { Need, PolicyJson, RunOptions, RunResult, RuntimeUnderTest } from "./runtime.ts";
 import { openTerminal } from "./terminal.ts";
 
 const vmjail = join(import.meta.dirname, "../../vmjail");
 
+const RUNNER: Caller = { name: "root", uid: process.getuid?.() ?? 0, prefix: [] };
+
+interface CliOptions {
+	readonly name?: string;
+	readonly flags?: readonly string[];
+	/** Default: whoever runs the tests. */
+	readonly caller?: Caller;
+}
+
 /** The command line behind the suite's interface; `runtime` is written into each policy, `flags` are vmjail's own. */
 export function cliUnderTest(
 	kind: RuntimeUnderTest["kind"],
 	gives: readonly Need[],
-	{ name = kind, flags = [] }: { readonly name?: string; readonly flags?: readonly string[] } = {},
+	{ name = kind, flags = [], caller = RUNNER }: CliOptions = {},
 ): RuntimeUnderTest {
 	return {
 		name,
 		kind,
 		gives: new Set(gives),
-		run: (policy, argv, options = {}) => run(withRuntime(policy, kind), argv, options, flags),
+		caller: { uid: caller.uid, gid: caller.uid },
+		run: (policy, argv, options = {}) => run(withRuntime(policy, kind), argv, options, { flags, caller }),
 	};
 }
 
@@ -30,12 +41,24 @@ async function run(
 	policy: PolicyJson,
 	argv: readonly string[],
 	options: RunOptions,
-	flags: readonly string[],
+	{ flags, caller }: { readonly flags: readonly string[]; readonly caller: Caller },
 ): Promise<RunResult> {
 	const folder = mkdtempSync(join(tmpdir(), "vmjail-streams-"));
+	if (caller.prefix.length > 0) chownSync(folder, caller.uid, caller.uid);
 	const files = { policy: join(folder, "policy.json"), result: join(folder, "result.json") };
 	writeFileSync(files.policy, JSON.stringify(policy));
-	const args = [...flags, "--quiet", "--config", files.policy, "--result", files.result, "--", ...argv];
+	const args = [
+		...caller.prefix,
+		vmjail,
+		...flags,
+		"--quiet",
+		"--config",
+		files.policy,
+		"--result",
+		files.result,
+		"--",
+		...argv,
+	];
 	try {
 		const ended = await (options.terminal === true ? inTerminal(args, options) : withPipes(args, options));
 		return { ...ended, ...readResult(files.result) };
@@ -59,13 +82,13 @@ function readResult(file: string): Pick<RunResult, "error" | "ended" | "limit" |
 	return { ...measured, ...(kind === "exited" || kind === "signaled" ? { ended: kind } : {}) };
 }
 
-/** vmjail needs a PATH to find node; what the jail passes on is the policy's choice. */
+/** vmjail needs a PATH to find node, without folders that are closed to ordinary users; what the jail passes on is the policy's choice. */
 function callerOf({ env = {}, cwd = "/" }: RunOptions) {
-	return { cwd, env: { PATH: process.env["PATH"] ?? "", ...env } };
+	return { cwd, env: { PATH, ...env } };
 }
 
 async function withPipes(args: readonly string[], options: RunOptions): Promise<RunResult> {
-	const child = spawn(vmjail, args, { ...callerOf(options), stdio: "pipe" });
+	const child = spawn(args[0] ?? "", args.slice(1), { ...callerOf(options), stdio: "pipe" });
 	const output = { stdout: "", stderr: "" };
 	for (const name of ["stdout", "stderr"] as const) {
 		child[name].setEncoding("latin1").on("data", (text: string) => {
@@ -87,7 +110,7 @@ async function inTerminal(args: readonly string[], options: RunOptions): Promise
 	try {
 		const { stdin, stdout, stderr } = streams.stdio;
 		// A shell would have made it the controlling terminal of vmjail's session.
-		const child = spawn("setsid", ["--ctty", vmjail, ...args], {
+		const child = spawn("setsid", ["--ctty", ...args], {
 			...callerOf(options),
 			stdio: [stdin, stdout, stderr],
 		});

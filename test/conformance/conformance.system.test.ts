@@ -20,7 +20,7 @@ describe.each([runlc, ...runsc, ...oci].map((runtime) => [runtime.name, runtime]
 		// A case that a runtime is known not to fulfil is run nowhere: `gives` in runtimes.ts is that list, docs/runsc.md says why.
 		const own = cases.filter(({ needs = [] }) => needs.every((need) => runtime.gives.has(need)));
 		it.each(own.map((one) => [one.name, one] as const))("%s", (_name, one) =>
-			withScratch((scratch) => one.run(runtime, scratch)),
+			withScratch(runtime.caller, (scratch) => one.run(runtime, scratch)),
 		);
 	});
 });

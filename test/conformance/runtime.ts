@@ -35,6 +35,8 @@ export interface RuntimeUnderTest {
 	readonly name: string;
 	readonly kind: "runlc" | "runsc" | "runc" | "crun";
 	readonly gives: ReadonlySet<Need>;
+	/** Whom vmjail is started as. */
+	readonly caller: { readonly uid: number; readonly gid: number };
 	run(policy: PolicyJson, argv: readonly string[], options?: RunOptions): Promise<RunResult>;
 }
 
@@ -46,6 +48,8 @@ export interface RuntimeUnderTest {
  * "kills-itself": a signal that the program sends itself ends it (under runc and crun it is the init of its pid
  * namespace, and the kernel drops the signal);
  * "erofs-first": a read-only place answers "read-only" even to a user whom its permissions refuse as well;
+ * "any-id": root's alone: the program may be another user than the caller;
+ * "own-id": the program is seen as the caller's own id (else as 0);
  * "terminal", "terminal-size".
  */
 export type Need =
@@ -55,6 +59,8 @@ export type Need =
 	| "exact-status"
 	| "kills-itself"
 	| "erofs-first"
+	| "any-id"
+	| "own-id"
 	| "terminal"
 	| "terminal-size";
 

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { findRunsc, type Runsc } from "../../src/runtime/runsc/find.ts";
+import { USER } from "../system/caller.ts";
 import { cliUnderTest } from "./cli.ts";
 import type { RuntimeUnderTest } from "./runtime.ts";
 
@@ -18,29 +19,52 @@ export function runscBuilds(): Promise<readonly Runsc[]> {
 	return Promise.all(paths.map((runsc) => findRunsc({ runsc, env: process.env })));
 }
 
-export const runlc = cliUnderTest("runlc", [
-	"exact-status",
-	"kills-itself",
-	"erofs-first",
-	"terminal",
-	"terminal-size",
-	"limits",
-	"log-refused",
-]);
+/** What every runtime gives that is started by root. */
+const ROOTS = ["limits", "terminal", "any-id"] as const;
+
+const RUNLC = ["exact-status", "kills-itself", "erofs-first", "log-refused"] as const;
+const RUNSC = ["exact-status", "kills-itself", "own-log"] as const;
+const RUNC = ["erofs-first", "log-refused"] as const;
+
+export const runlc = cliUnderTest("runlc", [...RUNLC, ...ROOTS, "terminal-size", "own-id"]);
 
 export async function runscRuntimes(): Promise<readonly RuntimeUnderTest[]> {
 	const builds = await runscBuilds();
-	const gives = ["exact-status", "kills-itself", "terminal", "terminal-size", "limits", "own-log"] as const;
 	return builds.map(({ path, abilities }) =>
-		cliUnderTest("runsc", gives, { name: `runsc ${abilities.version}`, flags: ["--runsc", path] }),
+		cliUnderTest("runsc", [...RUNSC, ...ROOTS, "terminal-size", "own-id"], {
+			name: `runsc ${abilities.version}`,
+			flags: ["--runsc", path],
+		}),
 	);
 }
 
-export function ociRuntimes(): readonly RuntimeUnderTest[] {
+function installed(): readonly ("crun" | "runc")[] {
 	const folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
-	return (["crun", "runc"] as const).flatMap((runtime) => {
-		if (!folders.some((folder) => exists(join(folder, runtime)))) return [];
+	return (["crun", "runc"] as const).filter((runtime) => folders.some((folder) => exists(join(folder, runtime))));
+}
+
+export function ociRuntimes(): readonly RuntimeUnderTest[] {
+	return installed().map((runtime) => {
 		const size = runtime === "runc" ? (["terminal-size"] as const) : [];
-		return [cliUnderTest(runtime, ["terminal", "erofs-first", "limits", "log-refused", ...size])];
+		return cliUnderTest(runtime, [...RUNC, ...ROOTS, "own-id", ...size]);
 	});
+}
+
+/**
+ * All of them for an ordinary user: without limits, which the host would have to delegate, and without the terminal, which is
+ * tested in test/system/terminal.system.test.ts.
+ */
+export async function rootlessRuntimes(): Promise<readonly RuntimeUnderTest[]> {
+	const builds = await runscBuilds();
+	return [
+		cliUnderTest("runlc", [...RUNLC, "own-id"], { caller: USER }),
+		...builds.map(({ path, abilities }) =>
+			cliUnderTest("runsc", [...RUNSC, ...(abilities.ownUid ? (["own-id"] as const) : [])], {
+				name: `runsc ${abilities.version}`,
+				flags: ["--runsc", path],
+				caller: USER,
+			}),
+		),
+		...installed().map((runtime) => cliUnderTest(runtime, RUNC, { caller: USER })),
+	];
 }

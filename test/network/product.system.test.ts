@@ -74,18 +74,22 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 			const mark = `stopped-${process.pid}-${natives.indexOf(runtime)}`;
 			const go = join(lab.folder, mark);
 			const fetch = (target: string) => `curl -s --max-time 2 http://${target} || echo $?`;
-			const script = `until [ -e ${go} ]; do sleep 0.1; done; (${fetch("8.8.8.8")}) & (${fetch("1.1.1.1:8080")}) & wait`;
+			const script = `${fetch("1.1.1.1:8080/inside")}; until [ -e ${go} ]; do sleep 0.1; done; (${fetch("8.8.8.8")}) & (${fetch("1.1.1.1:8080")}) & wait`;
+			const from = lab.log.length;
 			const running = new Product(lab, runtime).run(deck, script, { flags: ["--hostname", mark] });
 			const pid = await vi.waitUntil(() => nodeWith(mark), { timeout: 20_000 });
-			// Long enough for the jail to have come to the loop.
-			await delay(4_000);
+			const isInside = (event: LabEvent) => event.kind === "http" && event.url === "/inside";
+			await vi.waitUntil(() => lab.log.slice(from).some(isInside), { timeout: 20_000 });
+			await delay(500);
 			process.kill(pid, "SIGSTOP");
 			writeFileSync(go, "");
-			const [, seen] = await observed(() => delay(6_000));
+			const [, seen] = await observed(() => delay(3_000));
 			process.kill(pid, "SIGCONT");
 			expect(connections(seen)).toEqual([]);
 			// Then they go on: what was allowed is served, unless it has lost its patience; nothing else ever is.
-			expect((await running).stdout).toMatch(/^((7|28|hello from 1\.1\.1\.1, 0 bytes)\n){2}$/);
+			expect((await running).stdout).toMatch(
+				/^hello from 1\.1\.1\.1, 0 bytes\n((7|28|hello from 1\.1\.1\.1, 0 bytes)\n){2}$/,
+			);
 		});
 	});
 
@@ -273,10 +277,10 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 
 		it("a published port is reached from the host, and no other", async () => {
 			const serve =
-				'node -e \'const h=require("http");for(const p of [80,81])h.createServer((q,r)=>r.end("inside")).listen(p);setTimeout(()=>process.exit(),4000)\'';
+				'node -e \'const h=require("http");for(const p of [80,81])h.createServer((q,r)=>r.end("inside",()=>setTimeout(()=>process.exit(),1000))).listen(p)\'';
 			const jail = run({ listen: ["8080->80"] }, serve);
 			const fetch = (port: number) =>
-				onHost(`for i in 1 2 3 4 5 6 7 8 9; do ${curl} http://127.0.0.1:${port}/ && break; sleep 0.3; done`);
+				onHost(`for i in $(seq 99); do ${curl} http://127.0.0.1:${port}/ && break; sleep 0.3; done`);
 			expect(await fetch(8080)).toBe("inside");
 			expect((await lab.hostExec(["curl", "-sS", "http://127.0.0.1:8081/"])).status).toBe(7);
 			await jail;

@@ -109,7 +109,7 @@ export const files: readonly Case[] = [
 	},
 	{
 		name: "a read-only place says so even to a user whom permissions refuse as well",
-		needs: ["erofs-first"],
+		needs: ["erofs-first", "any-id"],
 		async run(runtime) {
 			const result = await runtime.run({ system: { user: { uid: 65534, gid: 65534 } } }, sh("touch /usr/new"));
 			expect(result.stderr).toContain("Read-only file system");

@@ -24,7 +24,18 @@ export const processes: readonly Case[] = [
 		},
 	},
 	{
+		name: "the program is the caller, and has the caller's files",
+		needs: ["own-id"],
+		async run(runtime, scratch) {
+			const file = scratch.file("own", "", 0o600);
+			const { stdout } = await runtime.run({}, sh("id -u; stat -c %u $1; cat $1 && echo read", file));
+			const { uid } = scratch.caller;
+			expect(stdout).toBe(`${uid}\n${uid}\nread\n`);
+		},
+	},
+	{
 		name: "host name, user and group are the policy's",
+		needs: ["any-id"],
 		async run(runtime) {
 			const policy = { system: { hostname: "box", user: { uid: 1234, gid: 4321 } } };
 			const result = await runtime.run(policy, sh("uname -n; id -u; id -g; id -G"));
