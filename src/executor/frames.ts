@@ -185,8 +185,16 @@ export interface ExecDenial {
 	readonly killed: boolean;
 	/** It is the workload itself, which has not become any program yet: the launch fails, or tries the next name. */
 	readonly launching: boolean;
-	/** As the caller named it, or of the file that was loaded; cut at 255 bytes. */
+	/** As the caller named it, or of the file that was loaded; cut at 255 bytes, and fit to be shown to a person. */
 	readonly path: string;
+}
+
+/** A program chooses such names: it must not write to a terminal, or lines of its own into a log, by way of our messages. */
+function printable(text: string): string {
+	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+		const code = character.codePointAt(0) ?? 0;
+		return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+	});
 }
 
 export function decodeDenial(payload: Uint8Array): ExecDenial | undefined {
@@ -198,7 +206,7 @@ export function decodeDenial(payload: Uint8Array): ExecDenial | undefined {
 		pid: view.getUint32(0, true),
 		killed: view.getUint16(4, true) !== 0,
 		launching: view.getUint16(6, true) !== 0,
-		path: new TextDecoder().decode(end < 0 ? path : path.subarray(0, end)),
+		path: printable(new TextDecoder().decode(end < 0 ? path : path.subarray(0, end))),
 	};
 }
 

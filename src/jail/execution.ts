@@ -262,7 +262,7 @@ export class Execution {
 			return;
 		}
 		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
-		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)");
+		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)") && !path.includes("\\");
 		const denial: Denial = { control: "exec", detail, ...(hasPath ? { allowedBy: `--exec ${path}` } : {}) };
 		this.#denials.push(denial);
 		this.#options.onDenial?.(denial);

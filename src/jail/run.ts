@@ -160,7 +160,7 @@ class Run implements Running {
 		}
 		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
 		// What has no path (a deleted or memory file, a program that may not be looked at) cannot be listed.
-		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)");
+		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)") && !path.includes("\\");
 		this.#deny({ control: "exec", detail, ...(hasPath ? { allowedBy: `--exec ${path}` } : {}) });
 	}
 

@@ -127,6 +127,9 @@ describe("what the executor says", () => {
 		]);
 		denied.set(new TextEncoder().encode("/bin/é"), AT.denied.path);
 		expect(decodeDenial(denied)).toEqual({ pid: 17, killed: true, launching: false, path: "/bin/é" });
+		const nasty = new TextEncoder().encode("/x\u001b[31m\nvmjail: \u202e\u0000");
+		denied.set(nasty, AT.denied.path);
+		expect(decodeDenial(denied)?.path).toBe("/x\\x1b[31m\\x0avmjail: \\u{202e}");
 		expect(decodeDenial(denied.fill(120, AT.denied.path))).toMatchObject({ path: "x".repeat(256) });
 		expect(decodeDenial(denied.subarray(1))).toBeUndefined();
 	});
