@@ -53,7 +53,8 @@ function asProblem(error: unknown, log: Service["log"]): HttpProblem {
 function answer(context: Context<Env>, problem: HttpProblem): Response {
 	if (problem.retryAfter !== undefined) context.header("Retry-After", String(problem.retryAfter));
 	if (problem.status === 401) context.header("WWW-Authenticate", "Bearer");
-	if (problem.status === 503) context.header("Connection", "close");
+	// Of a request that is too large the rest is still coming, and nobody reads it.
+	if (problem.status === 503 || problem.status === 413) context.header("Connection", "close");
 	return context.json(bodyOf(problem), problem.status);
 }
 

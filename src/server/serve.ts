@@ -81,6 +81,11 @@ async function serveBroker({ settings, policy, isPolicyGiven, version }: ServeOp
 	const log = logOf(settings.logLevel, { role: "broker" });
 	const ceiling = isPolicyGiven ? policy : DEFAULT_CEILING;
 	const loaded = loadPolicy(ceiling);
+	if (settings.tokenFile !== undefined) {
+		throw new VmjailError("USAGE", "--token-file: a broker's callers are known by the kernel, not by a token", {
+			remedy: "Leave it out; --socket-mode says who may connect.",
+		});
+	}
 	if (loaded.system.user !== undefined) {
 		throw new VmjailError("USAGE", "system.user: a broker runs each jail as its caller", {
 			remedy: "Take system.user out of the policy.",
@@ -109,6 +114,7 @@ async function serveAlone({ settings, policy, version }: ServeOptions): Promise<
 		version,
 		...(token === undefined ? {} : { token }),
 	});
+	await serving.warm();
 	// The kernel ends every jail with this process, and the executor clears away what they leave.
 	const told = toldToEnd(() => process.exit(1));
 	const address = await listenOn(serving.server, settings.address, settings.socketMode ?? OWNER_ONLY);

@@ -26,6 +26,12 @@ export interface ServingOptions {
 
 export interface Serving extends Front {
 	readonly service: Service;
+	/**
+	 * Opens every jail: what the policy asks for and this host has not is found out before anybody asks.
+	 *
+	 * @throws VmjailError as Jail.open does
+	 */
+	warm(): Promise<void>;
 	/** After {@link Front.drain}: jails and stored files are gone. */
 	close(): Promise<void>;
 }
@@ -91,6 +97,7 @@ export function servingOf(options: ServingOptions): Serving {
 	return {
 		...front,
 		service,
+		warm: () => pool.open(),
 		async close() {
 			await pool.close();
 			store.close();

@@ -248,6 +248,19 @@ describe.skipIf(requireOr(missing))("vmjail serve", () => {
 			expect((await bodyOf(server, "/version", { headers: authorization })).status).toBe(200);
 		});
 
+		it("nobody where its policy cannot be had", async () => {
+			const policy = { ...POLICY, security: { ...POLICY.security, file: { readablePaths: ["/no/such/path"] } } };
+			await expect(TestServer.start(policy)).rejects.toThrow("/no/such/path does not exist");
+			await expect(TestServer.start({ ...POLICY, memory: 1 })).rejects.toThrow("memory");
+		});
+
+		it("by a broker no token", async () => {
+			const args = ["--listen", `unix:${join(folder, "socket")}`, "--token-file", "/etc/hostname"];
+			await expect(TestServer.start(undefined, args)).rejects.toThrow("known by the kernel, not by a token");
+			const own = { system: { user: { uid: 1, gid: 1 } } };
+			await expect(TestServer.start(own, args.slice(0, 2))).rejects.toThrow("a broker runs each jail as its caller");
+		});
+
 		it("no web page", async () => {
 			const server = await start();
 			const body = JSON.stringify({ cmd: [sh("true")] });
