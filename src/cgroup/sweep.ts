@@ -1,6 +1,7 @@
 /** Clears away the groups of a vmjail that was killed before it could do so itself. */
 
 import { rmdirSync } from "node:fs";
+import { SUPERVISOR } from "../host/cgroup-v2.ts";
 import { attempt, type HostFs, nodeFs } from "../host/fs.ts";
 import type { CgroupFacts } from "../host/types.ts";
 import { type GroupOwner, ownerOf, ownNamespace, startTimeIn } from "./id.ts";
@@ -31,8 +32,8 @@ function isStale(folder: string, name: string, { fs, nowMs }: SweepEffects): boo
 }
 
 function removes(path: string, { removeFolder }: SweepEffects): boolean {
-	// Of a jail that was used again: not there in others.
-	for (const name of [EXEC_GROUP, INIT_GROUP]) attempt(() => removeFolder(`${path}/${name}`));
+	// Of a jail that was used again, and of a broker's worker: not there in others.
+	for (const name of [EXEC_GROUP, INIT_GROUP, SUPERVISOR]) attempt(() => removeFolder(`${path}/${name}`));
 	try {
 		removeFolder(path);
 		return true;
