@@ -321,6 +321,49 @@ describe("the relay", () => {
 	});
 });
 
+/** Clients and servers of every temper at once: what they do is drawn, and so is when they tire of it. */
+describe("the relay among ruffians", () => {
+	const acts = [
+		(socket: Socket) => void socket.end(),
+		(socket: Socket) => void socket.destroy(),
+		(socket: Socket) => void socket.resetAndDestroy(),
+		(socket: Socket) => void socket.write(Buffer.alloc(300_000)),
+		(socket: Socket) => void socket.write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"),
+		(socket: Socket) => void socket.write("GET / HT"),
+		(socket: Socket) => void socket.write(Buffer.from([22, 3, 1, 0, 5])),
+		(socket: Socket) => void socket.pause(),
+		(socket: Socket) => void socket.resume(),
+	];
+
+	function misbehave(socket: Socket): void {
+		socket.on("error", () => undefined);
+		socket.resume();
+		const act = (left: number): void => {
+			if (socket.destroyed) return;
+			if (left === 0) return void socket.resetAndDestroy();
+			acts[Math.floor(Math.random() * acts.length)]?.(socket);
+			setTimeout(act, Math.random() * 20, left - 1);
+		};
+		act(8);
+	}
+
+	it.each([
+		["by address", { tcp: ["9.1.1.1:80"] }, "9.1.1.1"],
+		["by name, inspected", { dns: ["a.test:80"] }, NAME],
+	] as const)("%s: serves 400 connections and has none left", async (_how, texts: RuleTexts, address) => {
+		const server = createServer({ allowHalfOpen: true }, misbehave);
+		const { port, relay, events } = await setUp(texts, address, await listen(server), { inspectionMs: 100 });
+		for (let i = 0; i < 400; i++) {
+			misbehave(open(port));
+			if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+		}
+		await expect.poll(() => relay.connections, { timeout: 10_000 }).toBe(0);
+		const count = (wanted: string) => events.filter(({ kind }) => kind === wanted).length;
+		await expect.poll(() => count("net.close")).toBe(count("net.connect"));
+		expect(count("net.connect")).toBeGreaterThan(100);
+	});
+});
+
 describe("dialling", () => {
 	it("tries IPv6 first, in turns", () => {
 		expect(interleave(["1.1.1.1", "2.2.2.2", "::1"])).toEqual(["::1", "1.1.1.1", "2.2.2.2"]);
