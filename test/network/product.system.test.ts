@@ -313,7 +313,6 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 		);
 		const lost = await product.run(rules, flood, { flags: ["--net-rate", "100KB"] });
 		expect(Number(lost.stdout), lost.stderr).toBeLessThan(120_000);
-		expect(Number(lost.stdout), lost.stderr).toBeGreaterThan(0);
 		expect(Number((await product.run(rules, flood)).stdout)).toBeGreaterThan(200_000);
 	});
 
