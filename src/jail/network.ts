@@ -23,6 +23,7 @@ import { notifySteps, serveNotifications } from "../network/notifier.ts";
 import { compileRules, needsUdp, type Rules } from "../network/rules.ts";
 import type { Plan, Step, Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
+import { launchError } from "./launch-error.ts";
 import { openStreams } from "./stdio.ts";
 
 type Network = Policy["security"]["network"];
@@ -77,13 +78,16 @@ export class JailNetwork {
 	/**
 	 * Furnishes the jail's network namespace and serves it. To be called before a program runs in the jail.
 	 *
-	 * @throws VmjailError HOST_UNSUPPORTED where ip or nft are missing or this kernel lacks what they need, or a port
+	 * @throws VmjailError HOST_UNSUPPORTED where nft is missing or this kernel lacks what they need, or a port
 	 *   cannot be published
 	 */
 	async connect(jail: JailProcess): Promise<void> {
 		const namespace = await jail.sent;
-		// The jail came to nothing: its own failure will be told by the program that is run in it next.
-		if (namespace === undefined) return;
+		if (namespace === undefined) {
+			// The jail came to nothing. Because the gateway did? Else its own failure is told by the program that is run in it next.
+			await this.#firewall;
+			return;
+		}
 		this.#namespace = namespace;
 		await this.#firewall;
 		await this.#serve(await this.#furnish());
@@ -216,21 +220,12 @@ export class JailNetwork {
 type Failed = Extract<Awaited<ReturnType<JailProcess["exec"]>>, { kind: "failed" }>;
 
 function failed(workload: Workload, plan: Plan, { of, failure }: Failed, what: string | undefined): VmjailError {
-	const { before, parent, child } = of === "jail" ? plan : workload;
-	const { account, cleanup } = plan;
-	const steps = { before, parent, child, account, cleanup, exec: [] }[failure.section];
-	const step = failure.step === undefined ? undefined : steps[failure.step];
-	const error = getSystemErrorName(-failure.error);
-	if (step?.call === "execve") {
-		return new VmjailError("HOST_UNSUPPORTED", `network rules: ${what ?? "a tool"} cannot be run: ${error}`, {
-			remedy: "Install nftables.",
-		});
+	const { message, code, remedy } = launchError(of === "jail" ? plan : workload, failure, [what ?? ""]);
+	if (code === "LAUNCH_FAILED") {
+		return new VmjailError(code, `the gateway: ${message}`, remedy === undefined ? {} : { remedy });
 	}
-	return new VmjailError(
-		"LAUNCH_FAILED",
-		`the gateway: ${step?.label ?? "start a process in new namespaces"}: ${error}`,
-		{
-			remedy: "Run `vmjail doctor`: it tries what a jail needs and names the fix.",
-		},
-	);
+	const error = getSystemErrorName(-failure.error);
+	return new VmjailError("HOST_UNSUPPORTED", `network rules: ${what ?? "a tool"} cannot be run: ${error}`, {
+		remedy: "Install nftables.",
+	});
 }

@@ -12,9 +12,8 @@ import { labMissing } from "../lab/requirements.ts";
 import { address } from "../lab/zone.ts";
 import { Harness } from "./harness.ts";
 import type { RuleTexts } from "./policy.ts";
-import { Product } from "./product.ts";
+import { Product, VMJAIL } from "./product.ts";
 
-const VMJAIL = `${import.meta.dirname}/../../vmjail`;
 const long = process.env.VMJAIL_LONG === "1";
 const curl = "curl -sS --max-time 5";
 const python = (...lines: readonly string[]) => `python3 -c '${lines.join("\n")}'`;

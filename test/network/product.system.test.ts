@@ -11,7 +11,7 @@ import { Lab } from "../lab/lab.ts";
 import { labMissing } from "../lab/requirements.ts";
 import { address } from "../lab/zone.ts";
 import type { RuleTexts } from "./policy.ts";
-import { Product, type ProductOptions } from "./product.ts";
+import { Product, type ProductOptions, VMJAIL } from "./product.ts";
 import { RUNLC, runcs, runscs } from "./runtimes.ts";
 
 /** The talk's rules. */
@@ -314,6 +314,18 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 		const lost = await product.run(rules, flood, { flags: ["--net-rate", "100KB"] });
 		expect(Number(lost.stdout), lost.stderr).toBeLessThan(120_000);
 		expect(Number((await product.run(rules, flood)).stdout)).toBeGreaterThan(200_000);
+	});
+
+	it("is refused with the remedy where there is no nft, or no user namespace", async () => {
+		const vmjail = `${VMJAIL} -q --allow-tcp 1.1.1.1:80 -- echo ran`;
+		const without = async (what: string, script: string) =>
+			(await lab.hostExec(["unshare", what, "sh", "-c", `${script}; ${vmjail}`])).stderr;
+		expect(await without("-m", "mount -t tmpfs none /usr/sbin")).toBe(
+			"vmjail: network rules: nft cannot be run: ENOENT\n  Install nftables.\n",
+		);
+		expect(await without("-Ur", "echo 0 > /proc/sys/user/max_user_namespaces")).toMatch(
+			/^vmjail: the gateway: start a process in new namespaces: ENOSPC\n.*raise user.max_user_namespaces/,
+		);
 	});
 
 	it("goes on with IPv4 alone where the host has no IPv6", async () => {

@@ -8,7 +8,7 @@ import type { JailOptions, JailResult } from "./harness.ts";
 import type { RuleTexts } from "./policy.ts";
 import { type NetworkRuntime, RUNLC } from "./runtimes.ts";
 
-const VMJAIL = join(import.meta.dirname, "../../vmjail");
+export const VMJAIL = join(import.meta.dirname, "../../vmjail");
 const NOBODY = 65534;
 
 /** What the lab gives a program to trust its certificates, and nothing else of the caller's. */
