@@ -30,8 +30,11 @@ function run(command, args, env = process.env) {
 function cacheCode() {
 	const { NODE_OPTIONS, ...env } = process.env;
 	const options = { cwd: root, env, stdio: ["ignore", "ignore", 2], timeout: 60_000 };
-	const { status, error } = spawnSync(process.execPath, ["scripts/code-cache.mjs"], options);
-	if (status !== 0) process.stderr.write(`build: no code cache: ${error?.message ?? `status ${status}`}\n`);
+	// As native/launcher starts Node, and by hand.
+	for (const flags of [["--min-semi-space-size=8"], []]) {
+		const { status, error } = spawnSync(process.execPath, [...flags, "scripts/code-cache.mjs"], options);
+		if (status !== 0) process.stderr.write(`build: no code cache: ${error?.message ?? `status ${status}`}\n`);
+	}
 }
 
 /** Two builds at once would race for the stamp: the second waits, then finds that nothing is left to do. */

@@ -60,10 +60,19 @@ const options = {
 	logLevel: "warning",
 };
 
-/** The script as an expression: a function of what Node gives each of its modules. */
+/**
+ * The script as an expression: a function of what Node gives each of its modules. The names in it are short, since it is read at
+ * every start; what a stack means, the map beside it says.
+ */
 function wrapped(text) {
 	if (Buffer.byteLength(text) !== text.length) throw new Error("the bundle holds more than ASCII");
-	return `(function (require, module, __dirname) {${text}\n})\n`;
+	return `(function (require, module, __dirname) {\n${text}\n})\n`;
+}
+
+/** Of the script: one line further down than the bundler knows. */
+function shifted(sourceMap) {
+	const map = JSON.parse(sourceMap);
+	return JSON.stringify({ ...map, mappings: `;${map.mappings}` });
 }
 
 /**
@@ -89,12 +98,14 @@ export async function bundleCli(root, plugins) {
 		absWorkingDir: root,
 		entryPoints: ["src/cli/main.ts"],
 		outdir: "dist",
-		minifyWhitespace: true,
+		minify: true,
+		sourcemap: "external",
 		define: { "import.meta.dirname": "__dirname" },
 		metafile: true,
 		plugins: [...plugins, lazyBuiltins, serverPackages(folder)],
 	});
-	const text = wrapped(main.outputFiles[0].text);
+	const [script, map] = [".js", ".map"].map((end) => main.outputFiles.find(({ path }) => path.endsWith(end)));
+	const text = wrapped(script.text);
 	const hash = createHash("sha256").update(text).digest("hex").slice(0, 16);
 	const start = await build({
 		...options,
@@ -106,6 +117,7 @@ export async function bundleCli(root, plugins) {
 	return {
 		files: [
 			...packages.outputFiles.map(({ path, text }) => ({ path: `${folder}/${basename(path)}`, text })),
+			{ path: `main-${hash}.script.map`, text: shifted(map.text) },
 			{ path: `main-${hash}.script`, text },
 			{ path: "cli.cjs", text: start.outputFiles[0].text },
 		],

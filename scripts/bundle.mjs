@@ -1,5 +1,5 @@
 /** Bundles `src/` into `dist/`: the command line, the library with its chunks, and the licences of what is inside. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { bundleCli } from "./bundle-cli.mjs";
@@ -33,6 +33,14 @@ function licences(root, metafiles) {
 	});
 }
 
+/** A vmjail that is starting may still be about to read what is not an hour old. */
+function removeOldScripts(dist, current) {
+	const isOld = (name) => /\.script(\.map)?$/.test(name) && !current.includes(name);
+	for (const name of readdirSync(dist).filter(isOld)) {
+		if (Date.now() - statSync(join(dist, name)).mtimeMs > 3_600_000) rmSync(join(dist, name), { force: true });
+	}
+}
+
 /**
  * Builds `dist/`. Chunks are written before the entries that name them. Chunks of earlier builds stay,
  * because a vmjail that is running may not have loaded them yet; `npm pack` starts from an empty folder.
@@ -64,6 +72,10 @@ export async function bundle(root) {
 	mkdirSync(chunks, { recursive: true });
 
 	const cli = await bundleCli(root, [filters]);
+	removeOldScripts(
+		join(root, "dist"),
+		cli.files.map(({ path }) => path),
+	);
 	for (const { path, text } of cli.files) {
 		mkdirSync(dirname(join(root, "dist", path)), { recursive: true });
 		writeAtomically(join(root, "dist", path), text);

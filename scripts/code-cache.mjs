@@ -2,7 +2,7 @@
  * Leaves V8's compiled code for the command line in `build/code-cache`, for `dist/cli.cjs` to start with. It holds the
  * functions that a few typical runs came through: where no jail can be made, fewer.
  *
- *   node scripts/code-cache.mjs      to be started by the Node that will run vmjail, without options
+ *   node [OPTION…] scripts/code-cache.mjs      to be started by the Node that will run vmjail, with the options it will have
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -47,7 +47,7 @@ const module = { exports: {} };
 script.runInThisContext()(createRequire(join(dist, "cli.cjs")), module, dist);
 await train(module.exports.main);
 
-const target = `${name}-${process.version}-${process.arch}`;
+const target = [name, process.version, process.arch, ...process.execArgv].join("-").replaceAll("/", "-");
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, `.${process.pid}`), script.createCachedData());
 renameSync(join(folder, `.${process.pid}`), join(folder, target));

@@ -18,8 +18,9 @@ declare const MAIN_SCRIPT: string;
 export type MainScript = (require: NodeJS.Require, module: { exports: unknown }, dirname: string) => void;
 
 function compiledCode(): Buffer | undefined {
+	const made = [MAIN_SCRIPT, process.version, process.arch, ...process.execArgv].join("-").replaceAll("/", "-");
 	try {
-		return readFileSync(join(__dirname, "../build/code-cache", `${MAIN_SCRIPT}-${process.version}-${process.arch}`));
+		return readFileSync(join(__dirname, "../build/code-cache", made));
 	} catch {
 		return undefined;
 	}

@@ -139,7 +139,12 @@ class Writer {
 	}
 }
 
-/** All blocks that a step's arguments reach. */
+/** All patches in the blocks that a step's arguments reach. Most steps have none. */
+function patchesIn(step: Step): readonly PlacedPatch[] {
+	if (!step.args.some((arg) => isBytes(arg) && arg.patches !== undefined)) return NO_PATCHES;
+	return blocksOf(step).flatMap((bytes) => (bytes.patches ?? []).map((patch) => ({ bytes, patch })));
+}
+
 function blocksOf(step: Step): readonly Bytes[] {
 	const found = new Set<Bytes>();
 	const visit = (bytes: Bytes) => {
@@ -155,15 +160,20 @@ function isBytes(arg: Arg): arg is Bytes {
 	return typeof arg === "object" && "bytes" in arg;
 }
 
+interface PlacedPatch {
+	readonly bytes: Bytes;
+	readonly patch: Patch;
+}
+
+const NO_PATCHES: readonly PlacedPatch[] = [];
+
 const align8 = (n: number): number => (n + 7) & ~7;
 
 function encode(options: Options): EncodedProgram {
 	const writer = new Writer(options.given, options.filled);
 	const firstSlot = options.given.size === 0 ? 0 : Math.max(...options.given.values()) + 1;
 	const steps = SECTIONS.flatMap((name) => options.sections[name] ?? []);
-	const patchesOf = steps.map((step) =>
-		blocksOf(step).flatMap((bytes) => (bytes.patches ?? []).map((patch) => ({ bytes, patch }))),
-	);
+	const patchesOf = steps.map(patchesIn);
 	const argCount = steps.reduce((sum, step) => sum + step.args.length, 0);
 	const patchCount = patchesOf.reduce((sum, patches) => sum + patches.length, 0);
 	for (const step of steps) for (const arg of step.args) if (isBytes(arg)) writer.block(arg);

@@ -100,15 +100,20 @@ export class Zygote {
 		const jail = this.#jails.get(header.sequence);
 		if (header.type === FRAME.hello) {
 			this.#greet(decodeHello(payload));
-			if (this.#jails.size === 0) this.#channel.unref();
+			this.#rest();
 		} else if (header.type === FRAME.failed) {
 			const failure = decodeFailure(payload);
 			if (failure !== undefined) jail?.failed(failure);
 		} else if (header.type === FRAME.ended) {
 			this.#jails.delete(header.sequence);
-			if (this.#jails.size === 0) this.#channel.unref();
+			this.#rest();
 			jail?.ended(decodeEnd(payload));
 		}
+	}
+
+	/** Without a jail nothing is waited for; but at the end the executor's own end is. */
+	#rest(): void {
+		if (this.#jails.size === 0 && !this.#gone) this.#channel.unref();
 	}
 
 	/** Nothing is expected of the executor any more. */

@@ -45,6 +45,7 @@ const MOST_COMMAND = 4096;
  */
 export class RememberedPlans {
 	readonly #known = new Map<string, Known>();
+	#runs = 0;
 	readonly #addon: Pick<Addon, "look">;
 
 	constructor(addon: Pick<Addon, "look"> = loadAddon()) {
@@ -65,7 +66,8 @@ export class RememberedPlans {
 	): Prepared {
 		const { network, process } = policy.security;
 		const plain = terminal === undefined && network.mode !== "hostwithpolicy" && process.allow.length === 0;
-		if (plain) return this.prepare(policy, host, command, id);
+		// Most processes run one program, for which remembering would be work for nothing.
+		if (plain && this.#runs++ > 0) return this.prepare(policy, host, command, id);
 		return prepare(policy, host, command, terminal !== undefined, id, keep);
 	}
 

@@ -3,6 +3,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { requireOr } from "../helpers/requirement.ts";
+import { missingPrograms } from "../system/caller.ts";
 
 const checkout = join(import.meta.dirname, "../..");
 const at = { root: "" };
@@ -31,11 +33,14 @@ function putFolder(place: string): void {
 	mkdirSync(place);
 }
 
-/** The file with its compiled code. */
-function code(): string {
-	const [name = ""] = readdirSync(cache());
+/** The file with its compiled code for Node with these options. */
+function code(options = ""): string {
+	const name = readdirSync(cache()).find((entry) => entry.endsWith(`-${process.arch}${options}`)) ?? "";
 	return join(cache(), name);
 }
+
+/** The option that native/launcher starts Node with. */
+const YOUNG = "--min-semi-space-size=8";
 
 function echo(options: readonly string[] = []) {
 	const args = [...options, join(at.root, "dist/cli.cjs"), "--", "/bin/echo", "started"];
@@ -46,16 +51,24 @@ function echo(options: readonly string[] = []) {
 const STARTED = { status: 0, stdout: "started\n", stderr: "" };
 
 describe("V8's code for the command line", () => {
-	it("is there after a build, and V8 takes it", () => {
+	it.each([[[]], [[YOUNG]]])("is there after a build, and V8 takes it: node %s", (options) => {
 		const program = `
 			const { readFileSync } = require("node:fs");
 			const [text, cachedData] = [readFileSync(process.argv[1], "latin1"), readFileSync(process.argv[2])];
 			const script = new (require("node:vm").Script)(text, { cachedData });
 			process.stdout.write(String(script.cachedDataRejected));
 		`;
-		const args = ["-e", program, join(at.root, "dist", script()), code()];
+		const made = code(options.map((option) => `-${option}`).join(""));
+		const args = [...options, "-e", program, join(at.root, "dist", script()), made];
 		expect(execFileSync(process.execPath, args, { encoding: "utf8" })).toBe("false");
-		expect(echo()).toEqual(STARTED);
+		expect(echo(options)).toEqual(STARTED);
+	});
+
+	it.skipIf(requireOr(missingPrograms("strace")))("is there for the options that the launcher gives Node", () => {
+		const traced = spawnSync("strace", ["-f", "-e", "trace=openat", join(checkout, "vmjail"), "schema"], {
+			encoding: "utf8",
+		});
+		expect(traced.stderr).toMatch(new RegExp(`build/code-cache/main-[^"]*-${YOUNG}", [^)]*\\) = \\d`));
 	});
 
 	it.each<[string, () => void]>([
