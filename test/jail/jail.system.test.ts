@@ -111,6 +111,27 @@ describe("a jail that is used again", () => {
 		},
 	);
 
+	it("brings and takes whatever bytes, however many, and arguments up to the kernel's bound", async () => {
+		await using jail = await Jail.open(policy);
+		const big = Buffer.alloc(100 * MIB, "0123456789abcdef");
+		const counted = await jail.exec(["wc", "-c"], { ...QUIET, stdin: { content: big } });
+		expect(textOf(counted)).toBe(`${100 * MIB}\n`);
+		const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+		const same = await jail.exec(["cat"], { ...QUIET, stdin: { content: bytes } });
+		expect(same.stdout?.equals(bytes)).toBe(true);
+		const args = Array.from({ length: 10 }, () => "x".repeat(100_000));
+		for (const list of [args.slice(0, 1), args]) {
+			const told = await jail.exec(["sh", "-c", 'printf %s "$@" | wc -c', "sh", ...list], QUIET);
+			expect(textOf(told)).toBe(`${list.length * 100_000}\n`);
+		}
+		const found = await jail.exec(["only-here"], {
+			...QUIET,
+			env: { PATH: "/tmp/bin:/bin", GREETING: "hello" },
+			copyIn: [{ path: "/tmp/bin/only-here", content: "#!/bin/sh\necho $GREETING $HOME\n", mode: 0o755 }],
+		});
+		expect(textOf(found)).toBe("hello\n");
+	});
+
 	it("leaves no descriptor open", async () => {
 		const open = () => readdirSync("/proc/self/fd").length;
 		const use = async () => {
