@@ -223,6 +223,8 @@ static _Noreturn void become_program(struct pid1 *p, struct hold *hold)
 	if (!hold_wait(hold))
 		_exit(127);
 	m->pid = getpid();
+	/* Else its own files in /proc would be the host's root's, and it asks there for its profile at exec (AppArmor, SELinux). */
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	run_child(p);
 	p->record->failure = m->failure;
 	p->record->failed = 1;

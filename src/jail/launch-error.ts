@@ -15,6 +15,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
 	"openat2 ELOOP":
 		"A component of the path became a symbolic link after the policy was read. Run again, and mind who can write there.",
 	"openat2 ENOENT": "The path, or the place for it in the jail's root, is gone. Make it, or take it out of the policy.",
+	"write ENODEV":
+		"Somebody removed the control group meanwhile. A jail that is used again makes another one: try again.",
 	"move_mount ENOENT": "The place to mount on is gone.",
 	"prlimit64 EPERM":
 		"The limit is above what vmjail itself may have (ulimit -H). Lower it in the policy, or raise vmjail's own.",
