@@ -93,7 +93,8 @@ export function makeRunDir(folder: string = defaultParent()): RunDir {
 function sweep(parent: string, namespace: string): void {
 	for (const name of readdirSync(parent)) {
 		const [owner, pid, started] = name.startsWith(PREFIX) ? name.slice(PREFIX.length).split("-") : [];
-		if (owner !== namespace || pid === undefined || startTime(Number(pid)) === started) continue;
+		if (owner === undefined || pid === undefined) continue;
+		if (owner === namespace ? startTime(Number(pid)) === started : !isGone(owner, namespace)) continue;
 		const path = join(parent, name);
 		// Only what nobody else can have made or filled: a planted tree could make rm follow a link elsewhere.
 		const stat = lstatSync(path, { throwIfNoEntry: false });
@@ -106,9 +107,31 @@ function sweep(parent: string, namespace: string): void {
 	}
 }
 
+/** PROC_PID_INIT_INO of include/linux/proc_ns.h. */
+const INITIAL_NAMESPACE = "4026531836";
+
+/**
+ * Has the pid namespace come to its end, and its vmjail with it? To be known only from the first namespace, which sees all
+ * processes, and by who may ask each for its namespace.
+ */
+function isGone(namespace: string, own: string): boolean {
+	if (own !== INITIAL_NAMESPACE) return false;
+	return readdirSync("/proc").every((pid) => {
+		if (!/^\d+$/.test(pid)) return true;
+		try {
+			// With one number it lives in this very namespace (proc_pid_status(5)), even if it may not be asked for it.
+			if (/^NSpid:\t\d+$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) return true;
+			return pidNamespace(pid) !== namespace;
+		} catch (error) {
+			// Ended meanwhile; or it may not be asked.
+			return ["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "");
+		}
+	});
+}
+
 /** A process of another container may share our folder for temporary files: its pid means nothing here. */
-function pidNamespace(): string {
-	return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
+function pidNamespace(pid = "self"): string {
+	return /\d+/.exec(readlinkSync(`/proc/${pid}/ns/pid`))?.[0] ?? "0";
 }
 
 /** proc_pid_stat(5), field 22, in clock ticks since boot; undefined where there is no such process, or it is dead (Z). */

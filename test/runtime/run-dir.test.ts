@@ -39,6 +39,8 @@ describe("the folder of a run", () => {
 		].map((owner) => join(parent, `vmjail-run-${owner}-abcdef`)) as [string, string, string];
 		for (const path of [dead, reused, foreign]) mkdirSync(path, { mode: 0o711 });
 		makeRunDir(parent).remove();
-		expect([own.path, dead, reused, foreign].map((path) => existsSync(path))).toEqual([true, false, false, true]);
+		// Namespace 1 is none: who sees every process knows that its vmjail is gone.
+		const seesAll = process.getuid?.() === 0 && namespace === "4026531836";
+		expect([own.path, dead, reused, foreign].map((path) => existsSync(path))).toEqual([true, false, false, !seesAll]);
 	});
 });
