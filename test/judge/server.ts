@@ -75,11 +75,15 @@ export class TestServer {
 		stderr.setEncoding("utf8");
 		const found = new Promise<string>((resolve, reject) => {
 			let text = "";
+			const at = { found: false };
 			stderr.on("data", (chunk: string) => {
 				this.#log.push(chunk);
+				if (at.found) return;
 				text += chunk;
 				const address = /"address":"([^"]+)"/.exec(text)?.[1];
-				if (address !== undefined) resolve(address);
+				if (address === undefined) return;
+				at.found = true;
+				resolve(address);
 			});
 			this.#child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${text}`)));
 		});
