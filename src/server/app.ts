@@ -1,5 +1,6 @@
 /** HTTP: go-judge's routes, and those that a service is expected to have. */
 
+import type { IncomingMessage } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -58,6 +59,26 @@ function answer(context: Context<Env>, problem: HttpProblem): Response {
 	return context.json(bodyOf(problem), problem.status);
 }
 
+/** What is refused unread is let run out for so long, in milliseconds. */
+const DRAIN_MS = 5_000;
+
+/**
+ * Clients send their whole request before they look for an answer: closed meanwhile, they would see a broken connection and not
+ * why. Nothing is kept of it.
+ */
+function drained(incoming: IncomingMessage): Promise<void> {
+	// Without a length the limit was found while reading: somebody else has the stream.
+	if (incoming.headers["content-length"] === undefined || incoming.complete) return Promise.resolve();
+	return new Promise((resolve) => {
+		const timer = setTimeout(resolve, DRAIN_MS);
+		const done = () => {
+			clearTimeout(timer);
+			resolve();
+		};
+		incoming.once("end", done).once("close", done).resume();
+	});
+}
+
 /** A header may hold Latin-1 only: the plain name for old clients, the exact one beside it (RFC 6266). */
 function disposition(name: string): string {
 	const plain = name.replaceAll(/[^\x20-\x7e]|["\\]/g, "_");
@@ -103,7 +124,8 @@ export function appOf({ service, guard, version, maxBodyBytes, config }: AppOpti
 	app.use(
 		bodyLimit({
 			maxSize: maxBodyBytes,
-			onError: () => {
+			onError: async (context: Context<Env>) => {
+				await drained(context.env.incoming);
 				throw new HttpProblem(413, "TOO_LARGE", `a request has at most ${maxBodyBytes} bytes (--max-body)`);
 			},
 		}),
