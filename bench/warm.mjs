@@ -142,12 +142,18 @@ async function soak(pool, runs) {
 		groups: groups(),
 	});
 	const reports = [];
+	const failures = [];
 	const step = Math.max(1, Math.floor(runs / 10));
 	const one = async () => {
 		while (done < runs) {
 			done++;
 			const at = done;
-			await pool.exec([PROGRAM], QUIET);
+			try {
+				await pool.exec([PROGRAM], QUIET);
+			} catch (error) {
+				failures.push(error.message);
+				say(error.message);
+			}
 			if (at % step === 0) {
 				globalThis.gc?.();
 				reports.push(report());
@@ -156,7 +162,8 @@ async function soak(pool, runs) {
 		}
 	};
 	await Promise.all([one(), one()]);
-	return reports;
+	if (failures.length > 0) process.exitCode = 1;
+	return { reports, failures };
 }
 
 async function main(args) {
@@ -244,4 +251,4 @@ function render(rows, memory, verdicts) {
 	].join("\n");
 }
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = (await main(process.argv.slice(2))) || process.exitCode;
