@@ -66,8 +66,14 @@ export class TestServer {
 	): Promise<TestServer> {
 		const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
 		const server = new TestServer(policy, [...listen, ...args], prefix);
-		await server.#listening();
-		return server;
+		try {
+			await server.#listening();
+			return server;
+		} catch (error) {
+			server.kill("SIGKILL");
+			await server.ended();
+			throw error;
+		}
 	}
 
 	async #listening(): Promise<void> {
