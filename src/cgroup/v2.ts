@@ -36,6 +36,9 @@ const CPU: SlotName = "cgroup.cpu";
 /** Of steps that only accounts need. */
 const HARMLESS: readonly Errno[] = ["EACCES", "EPERM", "ENOENT"];
 
+/** Of a controller that would be welcome: it is not there, somebody is inside, or the group is not the caller's. */
+const UNAVAILABLE: readonly Errno[] = ["ENOENT", "EBUSY", "EACCES"];
+
 function enable(path: string, names: readonly string[], errors: readonly Errno[]): readonly Step[] {
 	if (names.length === 0) return [];
 	return setPath(`${path}/cgroup.subtree_control`, names.map((name) => `+${name}`).join(" "), errors);
@@ -142,7 +145,7 @@ export function v2Reused(
 				...makeGroup(jail),
 				...settingsOf(jail, wanted, resources.raised, false),
 				...enable(path, limited, []),
-				...[...counted, ...spare].flatMap((name) => enable(path, [name], ["EBUSY", ...HARMLESS])),
+				...[...counted, ...spare].flatMap((name) => enable(path, [name], UNAVAILABLE)),
 				...makeGroup(init),
 			],
 			parent: forAccountOnly ? attachChild(init) : [],

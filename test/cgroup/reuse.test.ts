@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type ReusableGroups, reusableGroups } from "../../src/cgroup/reuse.ts";
+import { encodePlan } from "../../src/executor/encode.ts";
 import type { CgroupFacts } from "../../src/host/types.ts";
 import type { Resources } from "../../src/oci/types.ts";
 import type { Arg, Step } from "../../src/plan/types.ts";
@@ -50,6 +51,21 @@ const HOSTS = [
 describe("groups of a jail that is used again", () => {
 	it.each(HOSTS)("%s is the golden one", async (name, facts) => {
 		await expect(golden(groups(facts))).toMatchFileSnapshot(`golden/reused-${name}.txt`);
+	});
+
+	it.each(HOSTS)("%s: every step fits into the executor's", (_, facts) => {
+		const { jail, renew, parent, child, account } = groups(facts);
+		const { host, cleanup } = jail;
+		const steps = [...host, ...jail.parent, ...jail.child, ...renew, ...parent, ...child];
+		const plan = {
+			cloneFlags: 0n,
+			before: steps,
+			parent: [],
+			child: [],
+			account: [...jail.account, ...account],
+			cleanup,
+		};
+		expect(encodePlan({ ...plan, keep: [] }, "x86_64").bytes.length).toBeGreaterThan(0);
 	});
 
 	it.each(HOSTS)(

@@ -46,7 +46,7 @@ cp -r "$here" "$share/vm"
 echo "$checkout" >"$share/checkout"
 echo "$(dirname "$(command -v node)"):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" >"$share/path"
 echo "${VMJAIL_TEST_PATIENCE:-15}" >"$share/patience"
-tar -C "$checkout" --exclude=./node_modules --exclude=./build/vm --exclude=./.git -cf "$share/checkout.tar" .
+tar -C "$checkout" --exclude=./node_modules --exclude=./build/vm --exclude=./build/peers --exclude=./.git -cf "$share/checkout.tar" .
 console=stdio,id=console,logfile=$vm/console.log
 case $mode in
 suite) ;;
