@@ -12,8 +12,11 @@ import { type PolicyParts, policyOf } from "../helpers/policy.ts";
 import { factsFor } from "../oci/fixtures.ts";
 
 /** A host with a memory group, so that the group's name is in the plan. */
+const FACTS = factsFor(policyOf());
 const HOST = {
-	...factsFor(policyOf()),
+	...FACTS,
+	// Links of the caller's own are followed.
+	caller: { ...FACTS.caller, uid: process.geteuid?.() ?? 0 },
 	cgroup: {
 		v1: [{ name: "memory", path: "/sys/fs/cgroup/memory", writable: true, swapLimit: true }],
 		swapOn: false,

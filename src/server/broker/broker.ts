@@ -45,13 +45,30 @@ function descriptorOf(socket: Socket): number {
 	throw new Refusal("this Node does not show the descriptor of a connection");
 }
 
-/** An answer to somebody who is not let in, in HTTP, since all of them speak it. */
-function turnAway(socket: Socket, why: string): void {
+/** How long somebody who is not let in may take to read why, and how many at a time. */
+const PARTING_MS = 1_000;
+const MOST_PARTING = 64;
+
+/**
+ * An answer to somebody who is not let in, in HTTP, since all of them speak it. The client closes: a connection that is
+ * closed from here before the client has looked at it is one that could not be made, to some.
+ */
+function turnAway(socket: Socket, why: string, parting: Set<Socket>): void {
 	const body = `${JSON.stringify({ error: why, code: "FORBIDDEN" })}\n`;
+	if (parting.size >= MOST_PARTING) {
+		socket.destroy();
+		return;
+	}
+	parting.add(socket);
+	const timer = setTimeout(() => socket.destroy(), PARTING_MS);
+	socket.on("close", () => {
+		clearTimeout(timer);
+		parting.delete(socket);
+	});
 	socket.on("error", () => {});
-	socket.end(
+	socket.on("end", () => socket.destroySoon());
+	socket.write(
 		`HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-		() => socket.destroySoon(),
 	);
 	socket.resume();
 }
@@ -64,6 +81,7 @@ export class Broker {
 	readonly #workers = new Map<string, Worker>();
 	/** Those that were told to end, too. */
 	readonly #living = new Set<Worker>();
+	readonly #parting = new Set<Socket>();
 
 	constructor(options: BrokerOptions) {
 		this.#options = options;
@@ -93,6 +111,7 @@ export class Broker {
 			turnAway(
 				socket,
 				error instanceof Refusal ? error.message : "the broker cannot serve this caller; its log says why",
+				this.#parting,
 			);
 		}
 	}
