@@ -13,7 +13,7 @@ import { asLaunch, type Inside, renewalError } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { type ExecLimits, limitsFor } from "./limits.ts";
 import type { Prepared } from "./programs.ts";
-import { Budget, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
+import { Budget, besideTerminal, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
 import type { RunResult, TerminalRequest } from "./types.ts";
 
 export interface ExecOptions extends Streams {
@@ -165,10 +165,8 @@ export class Execution {
 		const renews = copyOut.length === 0 && this.#limits.fileSizeBytes === undefined;
 		const budget = this.#budget(this.#limits.outputBytes);
 		const { stdout, stderr } = this.#options.collectMaxBytes ?? {};
-		// What a terminal replaces is left alone: whoever read the caller's would take what is typed from it.
-		const replaced = Object.fromEntries((terminal?.streams ?? []).map((name) => [name, "ignore" as const]));
 		const streams = openStreams(
-			{ ...this.#options, ...replaced },
+			besideTerminal(this.#options, terminal),
 			{
 				all: budget,
 				stdout: this.#budget(stdout),

@@ -17,7 +17,7 @@ import type { JailNetwork } from "./network.ts";
 import { Pins } from "./pins.ts";
 import type { Prepared } from "./prepare.ts";
 import { type Session, session } from "./session.ts";
-import { Budget, type OpenStreams, openStreams } from "./stdio.ts";
+import { Budget, besideTerminal, type OpenStreams, openStreams } from "./stdio.ts";
 import type { Running, RunOptions, RunResult } from "./types.ts";
 
 interface Executed {
@@ -100,10 +100,8 @@ class Run implements Running {
 
 	/** Streams that cannot be had end the jail, which waits for its program by now. */
 	#openStreams(options: RunOptions, budget: Budget | undefined): OpenStreams {
-		// What a terminal replaces is left alone: whoever read the caller's would take what is typed from it.
-		const replaced = Object.fromEntries((options.terminal?.streams ?? []).map((name) => [name, "ignore" as const]));
 		try {
-			return openStreams({ ...options, ...replaced }, { all: budget }, this.#prepared.driven?.passable);
+			return openStreams(besideTerminal(options, options.terminal), { all: budget }, this.#prepared.driven?.passable);
 		} catch (error) {
 			this.#process.close();
 			throw error;

@@ -6,6 +6,7 @@ import { type Readable, Writable } from "node:stream";
 import { isatty, ReadStream } from "node:tty";
 import { VmjailError } from "../errors.ts";
 import { type Addon, loadAddon } from "../executor/addon.ts";
+import type { Terminal } from "../plan/terminal.ts";
 
 /** A descriptor of the caller's, one of the caller's standard streams, nothing, or bytes. */
 export type Input = "ignore" | "inherit" | number | Taken | { readonly content: string | Uint8Array };
@@ -273,6 +274,12 @@ export interface Budgets {
 	readonly all?: Budget | undefined;
 	readonly stdout?: Budget | undefined;
 	readonly stderr?: Budget | undefined;
+}
+
+/** What a terminal replaces is left alone: whoever read the caller's would take what is typed from it. */
+export function besideTerminal(streams: Streams, terminal: Pick<Terminal, "streams"> | undefined): Streams {
+	const replaced = (terminal?.streams ?? []).map((name) => [name, "ignore" as const]);
+	return { ...streams, ...Object.fromEntries(replaced) };
 }
 
 /**
