@@ -7,7 +7,6 @@ import {
 	mkdtempSync,
 	openSync,
 	readFileSync,
-	rmSync,
 	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,11 +14,12 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/command-names.ts";
 import { POLICY_FLAGS } from "../../src/policy/flag-table.ts";
+import { removeFolder } from "../helpers/folder.ts";
 
 const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "cli-test-"));
 chmodSync(folder, 0o755);
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => removeFolder(folder));
 
 const PATH = "/usr/local/bin:/usr/bin:/bin";
 

@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { removeFolder } from "../helpers/folder.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { missingPrograms } from "../system/caller.ts";
 
@@ -18,10 +19,10 @@ beforeAll(() => {
 	cpSync(join(checkout, "dist", script()), join(at.root, "dist", script()));
 });
 beforeEach(() => {
-	rmSync(cache(), { recursive: true, force: true });
+	removeFolder(cache());
 	cpSync(join(checkout, "build/code-cache"), cache(), { recursive: true });
 });
-afterAll(() => rmSync(at.root, { recursive: true }));
+afterAll(() => removeFolder(at.root));
 
 /** The script that the command line consists of. */
 function script(): string {
@@ -72,7 +73,7 @@ describe("V8's code for the command line", () => {
 	});
 
 	it.each<[string, () => void]>([
-		["is missing", () => rmSync(cache(), { recursive: true })],
+		["is missing", () => removeFolder(cache())],
 		["is that of another version of Node", () => renameSync(code(), code().replace(process.version, "v20.0.0"))],
 		["is empty", () => writeFileSync(code(), "")],
 		["is cut short", () => writeFileSync(code(), readFileSync(code()).subarray(0, 1000))],

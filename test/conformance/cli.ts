@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { removeFolder } from "../helpers/folder.ts";
 import { type Caller, PATH } from "../system/caller.ts";
 import type { Need, PolicyJson, RunOptions, RunResult, RuntimeUnderTest } from "./runtime.ts";
 import { openTerminal } from "./terminal.ts";
@@ -63,7 +64,7 @@ async function run(
 		const ended = await (options.terminal === true ? inTerminal(args, options) : withPipes(args, options));
 		return { ...ended, ...readResult(files.result) };
 	} finally {
-		rmSync(folder, { recursive: true, force: true });
+		removeFolder(folder);
 	}
 }
 

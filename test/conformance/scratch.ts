@@ -1,5 +1,6 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { removeFolder } from "../helpers/folder.ts";
 import type { Scratch } from "./runtime.ts";
 
 /** A folder that any user may enter; not below the folder for temporary files, which some jails cover. */
@@ -32,6 +33,6 @@ export async function withScratch(caller: Scratch["caller"], use: (scratch: Scra
 			exists: (name) => existsSync(inside(name)),
 		});
 	} finally {
-		rmSync(path, { recursive: true, force: true });
+		removeFolder(path);
 	}
 }

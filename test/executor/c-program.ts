@@ -1,7 +1,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { removeFolder } from "../helpers/folder.ts";
 
 /** Why there is no C compiler, with the remedy; undefined where there is one. */
 export const missingCompiler: string | undefined =
@@ -18,6 +19,6 @@ export function runC(source: string): string {
 		execFileSync("cc", ["-std=gnu11", "-Wall", "-Werror", "-I", headers, "-o", program, source]);
 		return execFileSync(program, { encoding: "utf8" });
 	} finally {
-		rmSync(folder, { recursive: true });
+		removeFolder(folder);
 	}
 }

@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { encodePlan, encodeWorkload } from "../../src/executor/encode.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { planned } from "../plan/fixtures.ts";
@@ -12,7 +13,7 @@ const root = join(import.meta.dirname, "../..");
 const SECONDS = 3;
 
 const folder = mkdtempSync(join(tmpdir(), "fuzz-test-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => removeFolder(folder));
 
 /** Why nothing can be linked with the sanitisers here, with the remedy; undefined where it can. */
 function missingSanitizers(): string | undefined {

@@ -1,8 +1,9 @@
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { FLAG_RESET, FRAME, MAX_FRAME } from "../../src/executor/wire.ts";
 import { leftovers, leftSince } from "../helpers/clean.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { childrenOf, EXIT_7, Executor, frame, LAUNCH, SLEEP, TOKEN } from "./peer.ts";
 
 const O_PATH = 0o10000000;
@@ -29,7 +30,7 @@ beforeAll(() => {
 
 afterAll(async () => {
 	for (const descriptor of Object.values(open)) closeSync(descriptor);
-	rmSync(memory, { recursive: true });
+	removeFolder(memory);
 	expect(await leftSince(before)).toEqual([]);
 });
 

@@ -44,6 +44,12 @@ function cgroups(): string[] {
 	return found;
 }
 
+/** Whether a process has ended and only waits for init to take note, which some do every few seconds. proc_pid_stat(5). */
+export function isInitsZombie(pid: string): boolean {
+	const stat = orElse("", () => readFileSync(`/proc/${pid}/stat`, "utf8"));
+	return /^ Z 1 /.test(stat.slice(stat.lastIndexOf(")") + 1));
+}
+
 /** Processes of this checkout's executor, and those named like it whose file cannot be told. */
 function processes(): string[] {
 	const own = join(checkout, "build/vmjail-executor");
@@ -53,7 +59,7 @@ function processes(): string[] {
 			const comm = orElse("", () => readFileSync(`/proc/${pid}/comm`, "utf8").trim());
 			// A rebuild replaces the file: the kernel then adds " (deleted)".
 			const exe = orElse(undefined, () => readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ""));
-			return exe === own || (comm === "vmjail-executor" && exe === undefined);
+			return exe === own || (comm === "vmjail-executor" && exe === undefined && !isInitsZombie(pid));
 		})
 		.map((pid) => `process ${pid} (${orElse("?", () => readFileSync(`/proc/${pid}/comm`, "utf8").trim())})`);
 }

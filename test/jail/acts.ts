@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import type { ExecOptions } from "../../src/jail/execution.ts";
 import { leftovers } from "../helpers/clean.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { policyOf } from "../helpers/policy.ts";
 
 export const MIB = 2 ** 20;
@@ -21,7 +22,7 @@ export function compileActs(): Acts {
 	const program = join(folder, "acts");
 	const flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread"];
 	execFileSync("cc", [...flags, "-o", program, join(import.meta.dirname, "acts.c")]);
-	return { program, remove: () => rmSync(folder, { recursive: true }) };
+	return { program, remove: () => removeFolder(folder) };
 }
 
 export const QUIET: ExecOptions = { stdin: "ignore", stdout: "collect", stderr: "collect" };

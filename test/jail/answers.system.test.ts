@@ -17,6 +17,7 @@ import { loadAddon } from "../../src/executor/addon.ts";
 import { nodeFs } from "../../src/host/fs.ts";
 import { probePaths } from "../../src/host/paths.ts";
 import { Answers } from "../../src/jail/answers.ts";
+import { removeFolder } from "../helpers/folder.ts";
 
 const at = { folder: "" };
 const inside = (name: string) => join(at.folder, name);
@@ -30,7 +31,7 @@ beforeEach(() => {
 	symlinkSync("\u00e4nother/b", inside("dangling"));
 	spawnSync("mkfifo", [inside("fifo")]);
 });
-afterEach(() => rmSync(at.folder, { recursive: true }));
+afterEach(() => removeFolder(at.folder));
 
 function asked(...paths: readonly string[]): Answers {
 	const answers = new Answers(loadAddon(), {});

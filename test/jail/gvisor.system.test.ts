@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -11,6 +11,7 @@ import { Jail } from "../../src/jail/jail.ts";
 import { closeSession } from "../../src/jail/session.ts";
 import { runscBuilds } from "../conformance/runtimes.ts";
 import { leftovers } from "../helpers/clean.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
@@ -30,7 +31,7 @@ beforeAll(() => {
 	folder.path = mkdtempSync(join(tmpdir(), "vmjail-again-"));
 });
 afterAll(async () => {
-	rmSync(folder.path, { recursive: true, force: true });
+	removeFolder(folder.path);
 	await closeSession();
 	expect(ownLeftovers()).toEqual([]);
 });

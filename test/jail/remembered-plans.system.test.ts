@@ -8,6 +8,7 @@ import { type Prepared, prepare } from "../../src/jail/prepare.ts";
 import { RememberedPlans } from "../../src/jail/remembered.ts";
 import type { Plan } from "../../src/plan/types.ts";
 import type { Policy } from "../../src/policy/types.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { type PolicyParts, policyOf } from "../helpers/policy.ts";
 import { factsFor } from "../oci/fixtures.ts";
 
@@ -31,7 +32,7 @@ beforeEach(() => {
 	at.folder = mkdtempSync(join(tmpdir(), "remembered-test-"));
 	mkdirSync(join(at.folder, "writable"));
 });
-afterEach(() => rmSync(at.folder, { recursive: true }));
+afterEach(() => removeFolder(at.folder));
 
 const writable = (): Policy => policyOf({ ...LIMITED, file: { writablePaths: [join(at.folder, "writable")] } });
 

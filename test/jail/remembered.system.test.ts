@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { run } from "../../src/jail/run.ts";
 import { closeSession } from "../../src/jail/session.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { policyOf } from "../helpers/policy.ts";
 
 const at = { folder: "" };
@@ -30,7 +31,7 @@ describe("between two runs of one policy in one process", () => {
 		mkdirSync(inside("writable"));
 		await write(inside("writable/file"));
 		expect(readFileSync(inside("writable/file"), "utf8")).toBe("written\n");
-		rmSync(at.folder, { recursive: true });
+		removeFolder(at.folder);
 	});
 
 	it("a link that took the place of a writable folder gives nothing away, as it would not for a first run", async () => {
@@ -48,7 +49,7 @@ describe("between two runs of one policy in one process", () => {
 		mkdirSync(inside("writable"));
 		writeFileSync(inside("other/file"), "untouched");
 		expect(await attempt()).toBe("untouched");
-		rmSync(at.folder, { recursive: true });
+		removeFolder(at.folder);
 	});
 
 	it("a working folder that is gone is an error", async () => {
@@ -57,9 +58,9 @@ describe("between two runs of one policy in one process", () => {
 		const pwd = () => run(["pwd"], { policy: asked, ...quiet, stdout: "collect" });
 		expect((await pwd()).stdout?.toString()).toBe(`${cwd}\n`);
 		expect((await pwd()).stdout?.toString()).toBe(`${cwd}\n`);
-		rmSync(cwd, { recursive: true });
+		removeFolder(cwd);
 		await expect(pwd()).rejects.toMatchObject({ remedy: expect.any(String) });
-		rmSync(at.folder, { recursive: true });
+		removeFolder(at.folder);
 	});
 
 	it("the environment that is passed on is the present one", async () => {
@@ -71,6 +72,6 @@ describe("between two runs of one policy in one process", () => {
 		}
 		delete process.env["REMEMBERED_TEST"];
 		expect((await shown()).stdout?.toString()).toBe("");
-		rmSync(at.folder, { recursive: true });
+		removeFolder(at.folder);
 	});
 });

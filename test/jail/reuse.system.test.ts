@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExecOptions, ExecResult } from "../../src/jail/execution.ts";
@@ -7,6 +7,7 @@ import { closeSession, session } from "../../src/jail/session.ts";
 import type { Policy } from "../../src/policy/types.ts";
 import { missingCompiler } from "../executor/c-program.ts";
 import { childrenOf } from "../executor/peer.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { network, policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { type Acts, compileActs, MIB, ownLeftovers, policy, QUIET } from "./acts.ts";
@@ -24,7 +25,7 @@ describe.skipIf(requireOr(missingCompiler))("what one program leaves for the nex
 
 	afterAll(async () => {
 		made.acts?.remove();
-		if (made.folder !== undefined) rmSync(made.folder, { recursive: true });
+		if (made.folder !== undefined) removeFolder(made.folder);
 		await closeSession();
 		expect(ownLeftovers()).toEqual([]);
 	});

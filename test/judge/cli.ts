@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { loadAddon } from "../../src/executor/addon.ts";
 import type { Outcome } from "../../src/outcome/types.ts";
 import { openTerminal } from "../conformance/terminal.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import type { Content, FileFault, Judge, Request, Result } from "./judge.ts";
 import { POLICY } from "./policy.ts";
 
@@ -117,7 +118,7 @@ export function cliJudge(): Judge {
 			return Promise.resolve();
 		},
 		close() {
-			rmSync(folder, { recursive: true, force: true });
+			removeFolder(folder);
 			return Promise.resolve();
 		},
 	};

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { removeFolder } from "../helpers/folder.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { missingPrograms } from "../system/caller.ts";
@@ -22,7 +23,7 @@ const missing =
 
 /** Where every jail sees it, and not below what its tmpfs cover. */
 const folder = mkdtempSync("/var/tmp/vmjail-judge-");
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => removeFolder(folder));
 
 function build(): Tools {
 	const programs = join(import.meta.dirname, "programs");

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WebSocket } from "ws";
+import { removeFolder } from "../helpers/folder.ts";
 import type { Content, Ending, FileFault, Judge, Request, Result } from "./judge.ts";
 import { POLICY } from "./policy.ts";
 
@@ -156,7 +157,7 @@ export class TestServer {
 		const { exitCode, signalCode } = this.#child;
 		if (exitCode === null && signalCode === null) await once(this.#child, "exit");
 		this.#agent.destroy();
-		rmSync(this.#folder, { recursive: true, force: true });
+		removeFolder(this.#folder);
 		return this.#child.exitCode;
 	}
 

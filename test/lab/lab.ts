@@ -5,12 +5,13 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { build } from "esbuild";
+import { removeFolder } from "../helpers/folder.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { makeCertificates } from "./certificates.ts";
 import type { LabEvent } from "./events.ts";
@@ -96,7 +97,7 @@ export class Lab implements AsyncDisposable {
 			child.kill("SIGKILL");
 			await gone;
 		}
-		rmSync(this.folder, { recursive: true, force: true });
+		removeFolder(this.folder);
 	}
 
 	async #build(): Promise<void> {

@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { removeFolder } from "../helpers/folder.ts";
 import { requireOr } from "../helpers/requirement.ts";
 
 const checkout = join(import.meta.dirname, "../..");
@@ -23,7 +24,7 @@ describe.each(["crun", "runc", "runsc"])("a program that another user runs under
 		chmodSync(folder, 0o755);
 		writeFileSync(join(folder, "in"), "read\n");
 	});
-	afterAll(() => rmSync(folder, { recursive: true }));
+	afterAll(() => removeFolder(folder));
 
 	it.skipIf(requireOr(missing(runtime)))("leaves the files behind its standard streams to their owners", () => {
 		const [input, output] = [openSync(join(folder, "in"), "r"), openSync(join(folder, "out"), "w")];

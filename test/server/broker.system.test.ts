@@ -17,6 +17,7 @@ import { connect } from "node:net";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leftovers } from "../helpers/clean.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { type Answer, TestServer } from "../judge/server.ts";
 import { missingCaller, missingPrograms, PATH, USER, VMJAIL } from "../system/caller.ts";
@@ -108,7 +109,7 @@ describe.skipIf(requireOr(missing))("a broker", () => {
 	});
 	afterAll(async () => {
 		expect(await held.server?.stop()).toBe(0);
-		rmSync(folder, { recursive: true, force: true });
+		removeFolder(folder);
 		expect(
 			leftovers().filter((line) => !before.includes(line) && line.includes(`vmjail-${held.server?.pid}-`)),
 		).toEqual([]);

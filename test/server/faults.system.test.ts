@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { leftovers, leftSince } from "../helpers/clean.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { POLICY } from "../judge/policy.ts";
@@ -10,7 +11,7 @@ import { TestServer } from "../judge/server.ts";
 
 const missing = process.getuid?.() === 0 ? undefined : "the server's limits need control groups: run the tests as root";
 const folder = missing === undefined ? mkdtempSync("/var/tmp/vmjail-faults-") : "/nowhere";
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => removeFolder(folder));
 
 const stdout = { name: "stdout", max: 1_000_000 };
 const sh = (script: string, more: object = {}) => ({

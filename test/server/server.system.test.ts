@@ -1,17 +1,18 @@
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { leftovers, leftSince } from "../helpers/clean.ts";
+import { removeFolder } from "../helpers/folder.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { POLICY } from "../judge/policy.ts";
 import { TestServer } from "../judge/server.ts";
 
 const missing = process.getuid?.() === 0 ? undefined : "the server's limits need control groups: run the tests as root";
 const folder = missing === undefined ? mkdtempSync("/var/tmp/vmjail-server-") : "/nowhere";
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => removeFolder(folder));
 
 const stdout = { name: "stdout", max: 1_000_000 };
 const sh = (script: string, more: object = {}) => ({

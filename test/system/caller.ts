@@ -1,10 +1,11 @@
 /** Starts ./vmjail as a person would: as root and as an ordinary user, in a folder of the test's own. */
 
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { removeFolder } from "../helpers/folder.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 
 export const CHECKOUT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -98,7 +99,7 @@ export class Place {
 	}
 
 	remove(): void {
-		if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+		if (this.#folder !== undefined) removeFolder(this.#folder);
 	}
 }
 

@@ -2,7 +2,9 @@
 
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { isInitsZombie } from "../helpers/clean.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { PATH, type Place } from "./caller.ts";
 
@@ -63,7 +65,14 @@ export class Terminal {
 		}
 	}
 
-	close(): void {
+	/** Ends the terminal and waits until its shell has ended: a shell hung up on still writes its history. */
+	async close(): Promise<void> {
+		const shell = this.#tmux("list-panes", "-F", "#{pane_pid}").trim();
 		this.#tmux("kill-server");
+		const deadline = Date.now() + PATIENCE_MS;
+		while (existsSync(`/proc/${shell}`) && !isInitsZombie(shell)) {
+			if (Date.now() > deadline) throw new Error(`the terminal's shell, process ${shell}, does not end`);
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
 	}
 }

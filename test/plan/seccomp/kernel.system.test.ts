@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import type { Architecture } from "../../../src/host/types.ts";
 import { defaultProfile, strictProfile } from "../../../src/oci/seccomp/profiles.ts";
 import { compileSeccomp } from "../../../src/plan/seccomp/compile.ts";
 import { type SyscallName, syscallNumber } from "../../../src/plan/syscalls.ts";
+import { removeFolder } from "../../helpers/folder.ts";
 import { requireOr } from "../../helpers/requirement.ts";
 
 const arch: Architecture = process.arch === "arm64" ? "aarch64" : "x86_64";
@@ -31,7 +32,7 @@ describe.skipIf(requireOr(missing("cc")))("under the kernel", () => {
 			writeFileSync(join(folder, name), compileSeccomp(profile(arch), arch).bytes);
 		}
 	});
-	afterAll(() => rmSync(folder, { recursive: true }));
+	afterAll(() => removeFolder(folder));
 
 	function filtered(filter: string, ...command: string[]): string {
 		const path = filter === "none" ? filter : join(folder, filter);

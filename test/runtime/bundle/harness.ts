@@ -10,13 +10,13 @@ import {
 	readdirSync,
 	readFileSync,
 	rmdirSync,
-	rmSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { parseMountinfo } from "../../../src/host/mountinfo.ts";
 import type { Policy } from "../../../src/policy/types.ts";
+import { removeFolder } from "../../helpers/folder.ts";
 import type { ExportRequest } from "./exporter.ts";
 
 export type Runtime = "crun" | "runc";
@@ -119,7 +119,7 @@ export class Harness {
 		const left = states.flatMap((state) => readdirSync(state).map((name) => join(state, name)));
 		const groups = this.#groupFolders().filter((path) => existsSync(path) && !this.#groupsBefore.has(path));
 		for (const path of groups) rmdirSync(path);
-		rmSync(this.folder, { recursive: true });
+		removeFolder(this.folder);
 		return [...left, ...groups.filter((path) => path.endsWith(this.#group))];
 	}
 

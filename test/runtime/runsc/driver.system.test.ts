@@ -8,7 +8,6 @@ import {
 	readdirSync,
 	readFileSync,
 	readlinkSync,
-	rmSync,
 	writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -18,6 +17,7 @@ import { defaultParent } from "../../../src/runtime/run-dir.ts";
 import type { Runsc } from "../../../src/runtime/runsc/find.ts";
 import { probeRunsc } from "../../../src/runtime/runsc/probe.ts";
 import { runscBuilds } from "../../conformance/runtimes.ts";
+import { removeFolder } from "../../helpers/folder.ts";
 import { requireOr } from "../../helpers/requirement.ts";
 import { PATH, VMJAIL } from "../../system/caller.ts";
 
@@ -36,7 +36,7 @@ beforeAll(() => {
 	folder = mkdtempSync("/var/tmp/vmjail-runsc-");
 	chmodSync(folder, 0o755);
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => removeFolder(folder));
 
 /** What a probe concludes from a success; that runs succeed is what the other tests are about. */
 const tryOut = () => Promise.resolve({ kind: "exited", exitCode: 0 } as const);
@@ -180,7 +180,7 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 			expect(stdout).toBe(`${runsc.abilities.ownUid ? 1234 : 0}\nrefused\n`);
 			expect(readFileSync(join(own, "new"), "utf8")).toBe("hi\n");
 			expect(execFileSync("stat", ["-c", "%u:%g", join(own, "new")], { encoding: "utf8" })).toBe("1234:1234\n");
-			rmSync(own, { recursive: true });
+			removeFolder(own);
 		});
 
 		it("dies with vmjail, however vmjail dies, with all that it started", async () => {

@@ -8,6 +8,7 @@ import { run } from "../../../src/jail/run.ts";
 import { closeSession } from "../../../src/jail/session.ts";
 import { defaultParent } from "../../../src/runtime/run-dir.ts";
 import { runscBuilds } from "../../conformance/runtimes.ts";
+import { removeFolder } from "../../helpers/folder.ts";
 import { policyOf } from "../../helpers/policy.ts";
 import { requireOr } from "../../helpers/requirement.ts";
 import { PATH, VMJAIL } from "../../system/caller.ts";
@@ -49,7 +50,7 @@ describe.skipIf(skipped)("a runsc", () => {
 	afterAll(async () => {
 		await closeSession();
 		vi.unstubAllEnvs();
-		rmSync(folder, { recursive: true, force: true });
+		removeFolder(folder);
 	});
 
 	/** As the real one in everything that is asked of it, but for what `start` does in the place of `run`. */
