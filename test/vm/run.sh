@@ -3,6 +3,7 @@
 # without a delegated control group, and as root. The host is a virtual machine under QEMU without KVM.
 #
 #   sh test/vm/run.sh             the suite; the last line is "N passed, N failed"
+#   sh test/vm/run.sh --shard I/N the I-th of N parts of the suite, as vitest deals its files out
 #   sh test/vm/run.sh --shell     a root shell in the machine, for a person
 #   sh test/vm/run.sh --exec FILE runs a shell script as root in the machine, with the functions of guest.sh
 #
@@ -50,12 +51,17 @@ tar -C "$checkout" --exclude=./node_modules --exclude=./build/vm --exclude=./bui
 console=stdio,id=console,logfile=$vm/console.log
 case $mode in
 suite) ;;
+--shard)
+	printf '%s\n' "$2" | grep -Eq '^[1-9][0-9]*/[1-9][0-9]*$' || die "--shard takes I/N, as 1/2, not '$2'"
+	echo "$2" >"$share/shard"
+	mode=suite
+	;;
 --shell)
 	: >"$share/shell"
 	console=$console,signal=off # Ctrl-C is for the shell there
 	;;
 --exec) cp "$2" "$share/exec" ;;
-*) die "usage: run.sh [--shell | --exec FILE]" ;;
+*) die "usage: run.sh [--shard I/N | --shell | --exec FILE]" ;;
 esac
 
 say "booting Debian's $release"

@@ -18,7 +18,8 @@ check() {
 	fi
 }
 
-# vitest_as NAME KIND USER ARGUMENTS…: the system project, or the files of it that the arguments name.
+# vitest_as NAME KIND USER ARGUMENTS…: the system project, or the files of it that the arguments name; of these the shard
+# that was asked for.
 vitest_as() {
 	name=$1 kind=$2 user=$3
 	shift 3
@@ -27,13 +28,15 @@ vitest_as() {
 	# Through a pipe: on a terminal, vitest would redraw its lines.
 	{
 		in_scope "$kind" "$user" node node_modules/vitest/vitest.mjs run --project system --no-color \
-			--reporter=verbose --reporter=json --outputFile.json=/tmp/report.json "$@" </dev/null 2>&1
+			--reporter=verbose --reporter=json --outputFile.json=/tmp/report.json ${shard:+"--shard=$shard"} "$@" </dev/null 2>&1
 		echo "$?" >"/run/vm/$name.status"
 	} | cat
 	[ ! -f /tmp/report.json ] || cp /tmp/report.json "/run/vm/$name.json"
 }
 
 : >/run/vm/checks.txt
+shard=
+[ ! -e /run/vm/shard ] || shard=$(cat /run/vm/shard)
 hungry='a=x; while :; do a=$a$a; done'
 forks='for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1 & done; wait'
 policy='{ "system": { "memory": { "max": "64MiB" } } }'
