@@ -7,6 +7,10 @@
 /* Throws an Error with `code` ("EAGAIN"), `errno` and the call's name as message; returns NULL. */
 napi_value addon_fail(napi_env env, const char *call, int error);
 
+/* The array of two descriptors. */
+napi_value addon_pair(napi_env env, const int *ends);
+
+void add_message_functions(napi_env env, napi_value exports);
 void add_datagram_functions(napi_env env, napi_value exports);
 void add_notification_functions(napi_env env, napi_value exports);
 void add_relay_functions(napi_env env, napi_value exports);

@@ -5,18 +5,14 @@
  *   receiveDatagrams(fd, (payload: Buffer, source: Buffer, destination: Buffer) => void): () => void
  *   sendPacket(fd, packet: Uint8Array): boolean
  */
-#include "addon.h"
+#include "listener.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
-
-#include "uv_abi.h"
 
 #ifndef IPV6_ORIGDSTADDR
 #define IPV6_ORIGDSTADDR 74
@@ -25,32 +21,17 @@
 /* Datagrams handed over before other work gets its turn. */
 enum { BATCH = 64, MAX_DATAGRAM = 65535 };
 
-struct receiver {
-	uv_handle_t *poll;
-	napi_env env;
-	napi_ref callback;
-	napi_async_context context;
-	int fd;
-	bool closed;
-};
-
-static void deliver(struct receiver *r, const uint8_t *data, size_t size, const struct sockaddr_storage *source,
+static void deliver(struct listener *l, const uint8_t *data, size_t size, const struct sockaddr_storage *source,
 		    const struct sockaddr_storage *destination)
 {
 	napi_handle_scope scope;
-	napi_value callback, global, argv[3];
-	napi_env env = r->env;
+	napi_value argv[3];
+	napi_env env = l->env;
 	napi_open_handle_scope(env, &scope);
-	napi_get_reference_value(env, r->callback, &callback);
-	napi_get_global(env, &global);
 	napi_create_buffer_copy(env, size, data, NULL, &argv[0]);
 	napi_create_buffer_copy(env, sizeof(struct sockaddr_in6), source, NULL, &argv[1]);
 	napi_create_buffer_copy(env, sizeof(struct sockaddr_in6), destination, NULL, &argv[2]);
-	if (napi_make_callback(env, r->context, global, callback, 3, argv, NULL) == napi_pending_exception) {
-		napi_value exception;
-		napi_get_and_clear_last_exception(env, &exception);
-		napi_fatal_exception(env, exception);
-	}
+	listener_call(l, 3, argv);
 	napi_close_handle_scope(env, scope);
 }
 
@@ -70,10 +51,10 @@ static bool original_destination(struct msghdr *message, struct sockaddr_storage
 static void on_ready(uv_handle_t *poll, int status, int events)
 {
 	static uint8_t buffer[MAX_DATAGRAM];
-	struct receiver *r = uv_handle_get_data(poll);
+	struct listener *l = uv_handle_get_data(poll);
 	(void)status;
 	(void)events;
-	for (int i = 0; i < BATCH && !r->closed; i++) {
+	for (int i = 0; i < BATCH && !l->closed; i++) {
 		union {
 			char bytes[CMSG_SPACE(sizeof(struct sockaddr_in6)) * 2];
 			struct cmsghdr align;
@@ -86,74 +67,23 @@ static void on_ready(uv_handle_t *poll, int status, int events)
 					 .msg_iovlen = 1,
 					 .msg_control = control.bytes,
 					 .msg_controllen = sizeof control.bytes};
-		const ssize_t n = recvmsg(r->fd, &message, MSG_DONTWAIT);
+		const ssize_t n = recvmsg(l->fd, &message, MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		/* Any other error is one datagram's own (ICMP), and has been taken off the socket by being returned. */
 		if (n >= 0 && original_destination(&message, &destination))
-			deliver(r, buffer, (size_t)n, &source, &destination);
+			deliver(l, buffer, (size_t)n, &source, &destination);
 	}
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	struct receiver *r = uv_handle_get_data(handle);
-	close(r->fd);
-	napi_delete_reference(r->env, r->callback);
-	napi_async_destroy(r->env, r->context);
-	free(r->poll);
-	r->poll = NULL;
-}
-
-static void release(napi_env env, void *data, void *hint)
-{
-	(void)env;
-	(void)hint;
-	struct receiver *r = data;
-	if (r->poll == NULL) /* else the process is ending: the loop may still know the handle */
-		free(r);
-}
-
-static napi_value stop(napi_env env, napi_callback_info info)
-{
-	void *data = NULL;
-	napi_get_cb_info(env, info, NULL, NULL, NULL, &data);
-	struct receiver *r = data;
-	if (!r->closed) {
-		r->closed = true;
-		uv_close(r->poll, on_closed);
-	}
-	return NULL;
 }
 
 static napi_value receive(napi_env env, napi_callback_info info)
 {
-	napi_value argv[2], name, function;
-	size_t argc = 2;
-	int32_t fd;
-	uv_loop_t *loop;
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok || napi_get_uv_event_loop(env, &loop) != napi_ok)
-		return addon_fail(env, "receive", EINVAL);
-	struct receiver *r = calloc(1, sizeof *r);
-	uv_handle_t *poll = calloc(1, uv_handle_size(UV_ABI_POLL));
-	const int error = r == NULL || poll == NULL ? ENOMEM : -uv_poll_init(loop, poll, fd);
-	if (error != 0) {
-		free(poll);
-		free(r);
-		return addon_fail(env, "receive", error);
-	}
-	r->env = env;
-	r->fd = fd;
-	r->poll = poll;
-	uv_handle_set_data(poll, r);
-	napi_create_string_utf8(env, "vmjail:datagrams", NAPI_AUTO_LENGTH, &name);
-	napi_async_init(env, NULL, name, &r->context);
-	napi_create_reference(env, argv[1], 1, &r->callback);
-	napi_create_function(env, "stop", NAPI_AUTO_LENGTH, stop, r, &function);
-	napi_add_finalizer(env, function, r, release, NULL, NULL);
-	uv_poll_start(poll, UV_ABI_READABLE, on_ready);
-	return function;
+	static const struct listener_kind kind = {.call = "receiveDatagrams",
+						  .resource = "vmjail:datagrams",
+						  .events = UV_ABI_READABLE,
+						  .ready = on_ready,
+						  .control = listener_stop};
+	return listener_open(env, info, &kind);
 }
 
 static napi_value send_packet(napi_env env, napi_callback_info info)
