@@ -1,0 +1,147 @@
+#include "pid1-state.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+/* The standard streams, then whatever else the program's steps use, go into the program's first slots. */
+static bool take_descriptors(struct pid1 *p, struct frame *frame, unsigned count)
+{
+	const unsigned first_slot = p->machine->program->first_slot;
+	if (first_slot + count > MAX_SLOTS)
+		return false;
+	for (unsigned i = 0; i < count; i++) {
+		if (i < 3 && !descriptor_is_stdio(frame->descriptors[i]))
+			return false;
+		p->machine->slots[first_slot + i] = frame->descriptors[i];
+		frame->descriptors[i] = -1;
+	}
+	return true;
+}
+
+static bool exec_request(struct pid1 *p, struct frame *frame)
+{
+	const int count = frame->header.descriptors - (frame->header.flags & FLAG_MEMFD ? 1 : 0);
+	size_t size;
+	if (p->work.program != NULL || count < 3 || ((frame->header.flags & FLAG_RESET) && p->kept == NULL))
+		return false;
+	/* What one program left is not for another one; but vmjail fetches files from there. */
+	const bool errand = (frame->header.flags & FLAG_ERRAND) != 0;
+	if (p->kept != NULL && !p->renewed && !errand)
+		return false;
+	p->renewed = p->renewed && errand;
+	uint8_t *program = frame_program(&p->control, frame, &size);
+	if (program == NULL)
+		return false;
+	p->work = (struct workload){.sequence = frame->header.sequence,
+				    .last = (frame->header.flags & FLAG_LAST) != 0,
+				    .reset = (frame->header.flags & FLAG_RESET) != 0,
+				    .program = program,
+				    .program_size = size,
+				    .terminal = -1};
+	machine_load(p->machine, program);
+	if (!take_descriptors(p, frame, (unsigned)count))
+		return false;
+	if (!start_workload(p)) {
+		report_launch_failure(p);
+		return true;
+	}
+	machine_close_slots(p->machine, p->machine->program->first_slot);
+	check_limits(p);
+	return true;
+}
+
+/* The program for all later resets and workloads, in the place of any earlier one. */
+static bool keep_request(struct pid1 *p, struct frame *frame)
+{
+	size_t size;
+	if (p->work.program != NULL || frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
+		return false;
+	uint8_t *program = frame_program(&p->control, frame, &size);
+	if (program == NULL)
+		return false;
+	if (p->kept != NULL)
+		munmap(p->kept, p->kept_size);
+	p->renewed = p->kept != NULL && p->renewed;
+	p->kept = program;
+	p->kept_size = size;
+	return true;
+}
+
+static bool reset_request(struct pid1 *p, const struct frame *frame)
+{
+	if (p->kept == NULL || p->work.program != NULL || frame->size != 0 || frame->header.descriptors != 0)
+		return false;
+	if (!p->renewed || (frame->header.flags & FLAG_RESET))
+		reset(p, frame->header.sequence);
+	report(p, FRAME_READY, frame->header.sequence, NULL, 0, -1);
+	return true;
+}
+
+static bool signal_request(struct pid1 *p, const struct frame *frame)
+{
+	struct signal_request request;
+	if (frame->size != sizeof request || frame->header.descriptors != 0)
+		return false;
+	memcpy(&request, frame->payload, sizeof request);
+	if (request.signal == 0 || request.signal > (uint32_t)SIGRTMAX)
+		return false;
+	if (request.everyone)
+		kill(-1, (int)request.signal);
+	else if (p->work.pid > 0 && kill(-p->work.pid, (int)request.signal) != 0)
+		/* It has not made its process group yet. */
+		kill(p->work.pid, (int)request.signal);
+	return true;
+}
+
+static bool resize_request(struct pid1 *p, const struct frame *frame)
+{
+	struct resize_request request;
+	if (frame->size != sizeof request || frame->header.descriptors != 0)
+		return false;
+	memcpy(&request, frame->payload, sizeof request);
+	const struct winsize size = {.ws_row = request.rows, .ws_col = request.columns};
+	if (p->work.terminal >= 0)
+		ioctl(p->work.terminal, TIOCSWINSZ, &size);
+	return true;
+}
+
+static bool serve(struct pid1 *p, struct frame *frame)
+{
+	switch (frame->header.type) {
+	case FRAME_EXEC:
+		return exec_request(p, frame);
+	case FRAME_SIGNAL:
+		return signal_request(p, frame);
+	case FRAME_RESIZE:
+		return resize_request(p, frame);
+	case FRAME_KEEP:
+		return keep_request(p, frame);
+	case FRAME_RESET:
+		return reset_request(p, frame);
+	default:
+		return false;
+	}
+}
+
+void serve_requests(struct pid1 *p)
+{
+	struct frame frame;
+	for (;;) {
+		switch (frame_receive(&p->control, p->buffer, &frame)) {
+		case RECEIVE_NOTHING:
+			return;
+		case RECEIVED:
+			break;
+		case RECEIVE_END:
+			end_jail(0);
+		default:
+			end_jail(1);
+		}
+		const bool served = serve(p, &frame);
+		frame_close_descriptors(&frame);
+		if (!served)
+			end_jail(1);
+	}
+}

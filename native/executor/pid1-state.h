@@ -1,0 +1,112 @@
+/* What the parts of pid 1 share. */
+#ifndef VMJAIL_PID1_STATE_H
+#define VMJAIL_PID1_STATE_H
+
+#include "frames.h"
+#include "guard.h"
+#include "process.h"
+
+#include <sys/resource.h>
+
+enum { MAX_TOLD = 64 };
+
+/* What a workload's process tells pid 1 before it becomes the program: in a page that both see and exec(2) takes away. */
+struct launch_record {
+	uint32_t failed;
+	struct failure failure;
+};
+
+struct workload {
+	pid_t pid; /* 0: none */
+	uint32_t sequence;
+	bool last;
+	bool reset; /* when it has ended */
+	uint8_t *program;
+	size_t program_size;
+	int terminal; /* master side, or -1 */
+	uint64_t started_ns;
+	uint64_t cpu_before_ns;
+	struct rusage usage_before;
+	enum end_cause cause;
+	bool running; /* it has become its program */
+	uint64_t max_rss_bytes;
+	uint64_t told[MAX_TOLD]; /* hashes of the paths that denials were sent for */
+	unsigned told_count;
+};
+
+struct pid1 {
+	struct channel control;
+	uint32_t jail;
+	uint32_t launch_sequence;
+	struct machine *machine;
+	uint8_t *buffer;
+	int signals;
+	int timer;
+	unsigned cpus;
+	struct launch_record *record;
+	struct workload work;
+	struct guard guard;
+	/* Of a jail that is used again: SECTION_BEFORE renews what a workload may have left, SECTION_CHILD confines each one. */
+	uint8_t *kept;
+	size_t kept_size;
+	uint32_t reset_sequence; /* while a reset runs */
+	bool renewed;            /* no workload has run since the last reset */
+};
+
+/* pid1.c */
+
+/* There is nobody to report to, or the protocol is broken: the kernel ends every process of the jail with pid 1. */
+_Noreturn void end_jail(int status);
+void report(struct pid1 *pid1, enum frame_type type, uint32_t sequence, const void *payload, size_t size, int descriptor);
+
+/* pid1-told.c: what is told of a workload while it runs, and the pseudo calls of its plan. */
+
+int send_descriptor(struct machine *machine, int descriptor);
+int allow_program(struct machine *machine, int descriptor);
+void on_denied(void *owner, const struct guard_denial *denial);
+void on_stopped(void *owner, pid_t pid, int signal);
+
+/* pid1-limits.c */
+
+/* CPU time of the jail in nanoseconds: the cgroup's where the program names one. */
+uint64_t cpu_now(struct pid1 *pid1);
+
+/* Of the program that runs, in nanoseconds. */
+uint64_t cpu_used(struct pid1 *pid1);
+
+/* `delay_ns` 0: never. */
+void arm_timer(struct pid1 *pid1, uint64_t delay_ns);
+
+/* Ends the workload at its limit, else sleeps until the earliest moment at which it could be there. */
+void check_limits(struct pid1 *pid1);
+
+/* pid1-start.c */
+
+/* Clones the workload's process and lets it go. False if that failed; machine->failure says why. */
+bool start_workload(struct pid1 *pid1);
+
+/* pid1-end.c */
+
+/* Renews what the last workload may have left. A jail in which that failed is not to be used again: it ends. */
+void reset(struct pid1 *pid1, uint32_t sequence);
+
+/* The workload has ended: ends whatever it left behind, then reports. */
+void finish(struct pid1 *pid1, int status);
+
+/* There is no workload: machine->failure says why. */
+void report_launch_failure(struct pid1 *pid1);
+
+/* pid1-reap.c */
+
+/* Takes what has ended or stopped. */
+void reap(struct pid1 *pid1);
+
+/* Ticks interrupt wait4(2), and nothing else in pid 1 minds: every call is repeated. */
+void receive_ticks(void);
+
+/* pid1-requests.c */
+
+/* Serves what has arrived; ends the jail where the peer is gone or broke the protocol. */
+void serve_requests(struct pid1 *pid1);
+
+#endif
