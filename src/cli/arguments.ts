@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { POLICY_FLAGS } from "../policy/flag-table.ts";
 import type { FlagValues } from "../policy/flags.ts";
 import { isTerminal } from "./is-terminal.ts";
+import { print } from "./print.ts";
 
 const GROUPS = {
 	policy: "Policy:",
@@ -53,7 +54,7 @@ export function newCommand(name: string, description: string): Command {
 	return new Command(name)
 		.description(description)
 		.exitOverride()
-		.configureOutput({ outputError: () => {} })
+		.configureOutput({ outputError: () => {}, writeOut: print })
 		.configureHelp({ helpWidth: isTerminal(1) ? Math.min(process.stdout.columns, 110) : 100 })
 		.showHelpAfterError(false);
 }

@@ -7,6 +7,7 @@ import type { HostFacts, Missing } from "../host/types.ts";
 import { prepare, refuseUnavailable } from "../jail/prepare.ts";
 import { candidates } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
+import { print } from "./print.ts";
 import { type LookUp, programNotes } from "./program-notes.ts";
 import { FAILED, say, sayMissing } from "./report.ts";
 
@@ -53,14 +54,14 @@ export function reportCheck(options: {
 }): number {
 	const result = checkPolicy(options.policy, options.facts, options.command);
 	if (options.json) {
-		process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+		print(`${JSON.stringify(result, undefined, 2)}\n`);
 	} else if (result.error !== undefined) {
 		say(`${result.error.message}${result.error.remedy === undefined ? "" : `\n${result.error.remedy}`}`);
 	} else {
 		sayMissing(result.missing);
-		for (const note of result.notes) process.stdout.write(`Note: ${note}.\n`);
-		process.stdout.write("The policy is sound, and this host can enforce it");
-		process.stdout.write(result.missing.length === 0 ? ".\n" : ", but for the controls that it lets go.\n");
+		for (const note of result.notes) print(`Note: ${note}.\n`);
+		print("The policy is sound, and this host can enforce it");
+		print(result.missing.length === 0 ? ".\n" : ", but for the controls that it lets go.\n");
 	}
 	return result.ok ? 0 : FAILED;
 }

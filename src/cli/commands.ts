@@ -5,6 +5,7 @@ import { VmjailError } from "../errors.ts";
 import { collect, newCommand, policyArguments, withPolicyFlags } from "./arguments.ts";
 import { COMMANDS, SHELLS } from "./command-names.ts";
 import { policyOf } from "./policy-file.ts";
+import { print } from "./print.ts";
 import type { RunArguments } from "./run.ts";
 import type { FileFlags } from "./run-files.ts";
 
@@ -142,9 +143,7 @@ const plan: Action = async (args) => {
 	const policy = policyOf(policyArguments(command));
 	const { renderPlan } = await import("./plan.ts");
 	const facts = await hostFacts();
-	process.stdout.write(
-		renderPlan({ policy, facts, command: needsProgram(program), json: json === true, filter: filter === true }),
-	);
+	print(renderPlan({ policy, facts, command: needsProgram(program), json: json === true, filter: filter === true }));
 	await closeHost();
 	return 0;
 };
@@ -212,7 +211,11 @@ const doctor: Action = async (args) => {
 	const { json = false, runsc } = command.opts<{ json?: boolean; runsc?: string }>();
 	const { runDoctor } = await import("./doctor.ts");
 	try {
-		return await runDoctor({ json, stdout: process.stdout, ...(runsc === undefined ? {} : { runsc }) });
+		return await runDoctor({
+			json,
+			stdout: { write: print, isTTY: process.stdout.isTTY },
+			...(runsc === undefined ? {} : { runsc }),
+		});
 	} finally {
 		await closeHost();
 	}
@@ -239,7 +242,7 @@ const oci: Action = async (args) => {
 const schema: Action = async (args) => {
 	newCommand("vmjail schema", COMMANDS.schema).parse([...args], { from: "user" });
 	const { policyJsonSchema } = await import("./schema.ts");
-	process.stdout.write(policyJsonSchema());
+	print(policyJsonSchema());
 	return 0;
 };
 
@@ -247,7 +250,7 @@ const completion: Action = async (args) => {
 	const command = newCommand("vmjail completion", COMMANDS.completion).argument("<shell>", SHELLS.join(", "));
 	command.parse([...args], { from: "user" });
 	const { completionScript } = await import("./completion.ts");
-	process.stdout.write(completionScript(command.args[0] ?? ""));
+	print(completionScript(command.args[0] ?? ""));
 	return 0;
 };
 

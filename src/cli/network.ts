@@ -5,6 +5,7 @@ import { VmjailError } from "../errors.ts";
 import { explainNetwork } from "../network/explain.ts";
 import { type Why, whyTcp, whyUdp } from "../network/why.ts";
 import type { Policy } from "../policy/types.ts";
+import { print } from "./print.ts";
 
 const colors = createColors(process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined);
 
@@ -25,7 +26,7 @@ export function reportWhy({ policy, tcp, udp, json }: WhyArguments): number {
 		});
 	}
 	const why = tcp === undefined ? whyUdp(network, udp ?? "") : whyTcp(network, tcp);
-	process.stdout.write(json ? `${JSON.stringify(why, undefined, 2)}\n` : verdict(why));
+	print(json ? `${JSON.stringify(why, undefined, 2)}\n` : verdict(why));
 	return why.allowed ? 0 : 1;
 }
 
@@ -41,6 +42,6 @@ function verdict({ allowed, destination, reason, wouldAllow }: Why): string {
 /** Prints the network policy in words, a sentence a line. */
 export function reportExplain(policy: Policy, json: boolean): number {
 	const lines = explainNetwork(policy.security.network);
-	process.stdout.write(json ? `${JSON.stringify(lines, undefined, 2)}\n` : `${lines.join("\n")}\n`);
+	print(json ? `${JSON.stringify(lines, undefined, 2)}\n` : `${lines.join("\n")}\n`);
 	return 0;
 }

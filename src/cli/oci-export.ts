@@ -7,6 +7,7 @@ import { specOf } from "../oci/spec.ts";
 import type { Spec } from "../oci/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { exportBundle } from "../runtime/bundle/export.ts";
+import { print } from "./print.ts";
 
 export interface OciExport {
 	/** Relative to the caller's working directory. */
@@ -36,7 +37,7 @@ export function runOciExport({ dir, policy, facts, command, print = toStandardOu
 }
 
 function toStandardOutput(text: string): void {
-	process.stdout.write(text);
+	print(text);
 }
 
 /** A runtime's own name for the run only has to be free; the bundle's folder cannot tell which names are. */
