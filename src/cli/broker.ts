@@ -3,6 +3,7 @@
 import { request } from "node:http";
 import type { Socket } from "node:net";
 import { VmjailError } from "../errors.ts";
+import { workingFolder } from "../host/working-folder.ts";
 import type { Running } from "../jail/types.ts";
 import { exitStatus, signalNumber } from "../outcome/outcome.ts";
 import type { Denial, Outcome } from "../outcome/types.ts";
@@ -89,7 +90,7 @@ function requestOf({ policy, command }: BrokerArguments): ExecRequest {
 	return {
 		command,
 		flags: Object.fromEntries(given),
-		cwd: process.cwd(),
+		cwd: workingFolder(),
 		env: Object.fromEntries(env),
 		...(home?.startsWith("/") ? { home } : {}),
 		...(config === undefined ? {} : { text: readPolicyFile(config).toString(), source: config }),

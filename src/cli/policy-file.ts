@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
+import { workingFolder } from "../host/working-folder.ts";
 import { loadPolicy } from "../policy/load.ts";
 import type { Policy } from "../policy/types.ts";
 import type { PolicyArguments } from "./arguments.ts";
@@ -48,7 +49,7 @@ export function readPolicyFile(file: string): Buffer {
 export function policyOf({ config, flags }: PolicyArguments): Policy {
 	const home = process.env["HOME"];
 	return loadPolicy({
-		cwd: process.cwd(),
+		cwd: workingFolder(),
 		flags,
 		...(home?.startsWith("/") ? { home } : {}),
 		...(config === undefined

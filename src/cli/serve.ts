@@ -1,6 +1,7 @@
 /** `vmjail serve`: flags → settings; the server itself is loaded late. */
 
 import { availableParallelism } from "node:os";
+import { workingFolder } from "../host/working-folder.ts";
 import { serve } from "../server/serve.ts";
 import { type ServeFlags, settingsOf } from "../server/settings.ts";
 import type { PolicyArguments } from "./arguments.ts";
@@ -16,7 +17,7 @@ export interface ServeArguments {
 export function serveCommand({ flags, policy, version }: ServeArguments): Promise<number> {
 	const { config } = policy;
 	const isPolicyGiven = config !== undefined || Object.keys(policy.flags).length > 0;
-	const source = { cwd: process.cwd(), flags: policy.flags };
+	const source = { cwd: workingFolder(), flags: policy.flags };
 	return serve({
 		settings: settingsOf(flags, availableParallelism()),
 		policy:

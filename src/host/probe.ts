@@ -8,6 +8,7 @@ import { attempt, type HostFs, nodeFs } from "./fs.ts";
 import { parseMountinfo } from "./mountinfo.ts";
 import { mapsAnyId, parseIdMap, parseStatus } from "./status.ts";
 import type { Architecture, HostFacts } from "./types.ts";
+import { workingFolder } from "./working-folder.ts";
 
 /** What Node knows of its own process. */
 export interface HostProcess {
@@ -31,7 +32,7 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = { x64: "x86_64", a
 
 function nodeProcess(): HostProcess {
 	const { pid, arch, env } = process;
-	return { pid, arch, release: release(), cwd: process.cwd(), env, cpus: availableParallelism() };
+	return { pid, arch, release: release(), cwd: workingFolder(), env, cpus: availableParallelism() };
 }
 
 function architectureOf(arch: string): Architecture {

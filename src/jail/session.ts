@@ -7,6 +7,7 @@ import { takeExecutor } from "../executor/handed-over.ts";
 import { Zygote } from "../executor/zygote.ts";
 import { probeHost } from "../host/probe.ts";
 import type { HostFacts } from "../host/types.ts";
+import { workingFolder } from "../host/working-folder.ts";
 import { RememberedPlans } from "./remembered.ts";
 
 export class Session {
@@ -45,7 +46,7 @@ export class Session {
 				remedy: "Run build/vmjail-executor probe by hand: it says what is wrong. `npm run build` builds it again.",
 			});
 		}
-		const cwd = process.cwd();
+		const cwd = workingFolder();
 		const last = this.#last;
 		if (last !== undefined && last.caller.cwd === cwd) return last;
 		const facts = {

@@ -122,6 +122,22 @@ describe("a command line that is wrong", () => {
 	});
 });
 
+describe("a working directory that has been removed", () => {
+	it("is an error with its remedy, and nothing is started", () => {
+		const gone = join(folder, "gone");
+		mkdirSync(gone);
+		const script = 'rmdir "$PWD" && exec "$1" -- true';
+		const { status, stderr } = spawnSync("sh", ["-c", script, "sh", join(root, "vmjail")], {
+			cwd: gone,
+			encoding: "utf8",
+		});
+		expect(status).toBe(125);
+		expect(stderr).toMatch(
+			/^vmjail: the working directory does not exist any more\n {2}Go to a folder that exists .*\n$/,
+		);
+	});
+});
+
 describe("a policy file", () => {
 	it("may come from standard input, and flags win over it", () => {
 		const policy = JSON.stringify({ system: { hostname: "one" } });
