@@ -133,7 +133,7 @@ describe("a working directory that has been removed", () => {
 		});
 		expect(status).toBe(125);
 		expect(stderr).toMatch(
-			/^vmjail: the working directory does not exist any more\n {2}Go to a folder that exists .*\n$/,
+			/^vmjail: the working directory does not exist any more\n {2}Go to a folder that exists .*\n$/m,
 		);
 	});
 });
