@@ -3,7 +3,8 @@
 import { once } from "node:events";
 import { Lab } from "./lab.ts";
 
-const command = process.argv.slice(2);
+const words = process.argv.slice(2);
+const command = words[0] === "--" ? words.slice(1) : words;
 await using lab = await Lab.start();
 const child = lab.hostSpawn(command.length > 0 ? command : [process.env.SHELL ?? "sh"], "inherit");
 const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
