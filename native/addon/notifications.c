@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -41,18 +42,20 @@ static void deliver(struct listener *l, const struct seccomp_notif *n)
 	napi_close_handle_scope(env, scope);
 }
 
-static void on_ready(uv_handle_t *poll, int status, int events)
+static void on_ready(uv_handle_t *poll_handle, int status, int events)
 {
-	struct listener *l = uv_handle_get_data(poll);
-	/* Readable and the other end gone at once means: no process has the filter any more. */
-	if (status < 0 || (events & UV_ABI_READABLE) == 0) {
-		uv_poll_stop(poll);
+	struct listener *l = uv_handle_get_data(poll_handle);
+	struct pollfd now = {.fd = l->fd, .events = POLLIN};
+	(void)events; /* libuv reports a mere end as readable */
+	/* The end: no process has the filter any more. Receiving would wait for ever then (before Linux 6.11). */
+	if (status < 0 || poll(&now, 1, 0) < 0 || (now.revents & ~POLLIN) != 0) {
+		uv_poll_stop(poll_handle);
 		return;
 	}
 	struct seccomp_notif notification;
 	memset(&notification, 0, sizeof notification);
 	/* ENOENT: the caller died meanwhile. One at a time: receiving waits where there is nothing. */
-	if (ioctl(l->fd, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0 && !l->closed)
+	if ((now.revents & POLLIN) != 0 && ioctl(l->fd, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0 && !l->closed)
 		deliver(l, &notification);
 }
 
