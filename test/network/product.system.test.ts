@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { leftovers, leftSince } from "../helpers/clean.ts";
+import { PATIENCE } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import type { LabEvent } from "../lab/events.ts";
 import { Lab } from "../lab/lab.ts";
@@ -19,7 +20,7 @@ const deck: RuleTexts = { tcp: ["1.1.1.1:"], udp: ["*:53"], dns: ["*.npm.org:*",
 /** The same without a way for other names to resolve. */
 const strict: RuleTexts = { dns: ["*.npm.org:*", "*.python.org:*"] };
 
-const curl = "curl -sS --max-time 10";
+const curl = `curl -sS --max-time ${10 * PATIENCE}`;
 
 /** A script for Python, as an argument of a shell command. */
 const python = (...lines: readonly string[]) => `python3 -c '${lines.join("\n")}'`;
@@ -73,13 +74,13 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 		it("nothing passes, neither what is refused nor what is allowed", async () => {
 			const mark = `stopped-${process.pid}-${natives.indexOf(runtime)}`;
 			const go = join(lab.folder, mark);
-			const fetch = (target: string) => `curl -s --max-time 2 http://${target} || echo $?`;
+			const fetch = (target: string) => `curl -s --max-time ${2 * PATIENCE} http://${target} || echo $?`;
 			const script = `${fetch("1.1.1.1:8080/inside")}; until [ -e ${go} ]; do sleep 0.1; done; (${fetch("8.8.8.8")}) & (${fetch("1.1.1.1:8080")}) & wait`;
 			const from = lab.log.length;
 			const running = new Product(lab, runtime).run(deck, script, { flags: ["--hostname", mark] });
-			const pid = await vi.waitUntil(() => nodeWith(mark), { timeout: 20_000 });
+			const pid = await vi.waitUntil(() => nodeWith(mark), { timeout: 20_000 * PATIENCE });
 			const isInside = (event: LabEvent) => event.kind === "http" && event.url === "/inside";
-			await vi.waitUntil(() => lab.log.slice(from).some(isInside), { timeout: 20_000 });
+			await vi.waitUntil(() => lab.log.slice(from).some(isInside), { timeout: 20_000 * PATIENCE });
 			await delay(500);
 			process.kill(pid, "SIGSTOP");
 			writeFileSync(go, "");
