@@ -42,12 +42,12 @@ static bool header_is_sound(struct channel *channel, const struct frame_header *
 {
 	if (received < (ssize_t)sizeof *h || h->length != (uint32_t)received || descriptors != h->descriptors)
 		return false;
-	if ((h->flags & ~(FLAG_MEMFD | FLAG_LAST | FLAG_RESET | FLAG_ERRAND)) != 0 || h->sequence <= channel->last_sequence)
+	if ((h->flags & ~(FLAG_MEMFD | FLAG_LAST | FLAG_RESET | FLAG_ERRAND | FLAG_WAITING)) != 0 || h->sequence <= channel->last_sequence)
 		return false;
 	return !channel->bound || same_token(channel->token, h->token);
 }
 
-enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, struct frame *frame)
+static enum receive_result receive(struct channel *channel, uint8_t *buffer, struct frame *frame, int flags)
 {
 	union control control;
 	struct iovec parts = {.iov_base = buffer, .iov_len = MAX_FRAME};
@@ -55,7 +55,7 @@ enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, stru
 		.msg_iov = &parts, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	for (int i = 0; i < MAX_DESCRIPTORS; i++)
 		frame->descriptors[i] = -1;
-	const ssize_t n = RETRY(recvmsg(channel->socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
+	const ssize_t n = RETRY(recvmsg(channel->socket, &message, MSG_CMSG_CLOEXEC | flags));
 	if (n < 0)
 		return errno == EAGAIN ? RECEIVE_NOTHING : RECEIVE_END;
 	const int descriptors = take_descriptors(&message, frame->descriptors);
@@ -73,6 +73,32 @@ enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, stru
 	frame->payload = buffer + sizeof frame->header;
 	frame->size = (size_t)n - sizeof frame->header;
 	return RECEIVED;
+}
+
+enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, struct frame *frame)
+{
+	return receive(channel, buffer, frame, MSG_DONTWAIT);
+}
+
+enum receive_result frame_wait(struct channel *channel, uint8_t *buffer, struct frame *frame)
+{
+	return receive(channel, buffer, frame, 0);
+}
+
+int frame_forward(int socket, const struct frame *frame)
+{
+	const size_t bytes = sizeof(int) * frame->header.descriptors;
+	struct iovec part = {.iov_base = frame->payload - sizeof frame->header, .iov_len = frame->header.length};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	union control control = {0};
+	message.msg_control = control.bytes;
+	message.msg_controllen = CMSG_SPACE(bytes);
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(bytes);
+	memcpy(CMSG_DATA(c), frame->descriptors, bytes);
+	return RETRY(sendmsg(socket, &message, MSG_NOSIGNAL)) < 0 ? -1 : 0;
 }
 
 static int send_frame(struct channel *channel, struct frame_header header, const void *payload, int descriptor, int flags)

@@ -30,6 +30,12 @@ enum receive_result {
 /* `buffer`: MAX_FRAME bytes, 8-byte aligned. Descriptors arrive close-on-exec and belong to the caller. */
 enum receive_result frame_receive(struct channel *channel, uint8_t *buffer, struct frame *frame);
 
+/* The same, waiting until there is one or the peer is gone. */
+enum receive_result frame_wait(struct channel *channel, uint8_t *buffer, struct frame *frame);
+
+/* Sends on what was just received, with its descriptors (one at least), which stay the caller's too. 0, or -1 and errno. */
+int frame_forward(int socket, const struct frame *frame);
+
 /* Sends one frame in one call; `descriptor` -1 for none. Returns 0, or -1 and errno. */
 int frame_send(struct channel *channel, enum frame_type type, uint32_t sequence, uint32_t jail, const void *payload,
 	       size_t size, int descriptor);

@@ -23,6 +23,7 @@ static uint64_t microseconds(const struct timeval *after, const struct timeval *
 void reset(struct pid1 *p, uint32_t sequence)
 {
 	struct machine *m = p->machine;
+	dismiss_waiting(p);
 	p->reset_sequence = sequence;
 	machine_load(m, p->kept);
 	if (machine_run(m, SECTION_BEFORE) != 0) {
@@ -52,14 +53,22 @@ static size_t account(struct pid1 *p, const struct exited *exited)
 	return sizeof *exited + m->reports_used;
 }
 
+/* Everybody is a child of pid 1, or will be one: without children it is alone, and need not look at every process there is. */
+static void end_others(void)
+{
+	if (RETRY(wait4(-1, NULL, WNOHANG | __WALL, NULL)) < 0 && errno == ECHILD)
+		return;
+	do
+		kill(-1, SIGKILL);
+	while (RETRY(wait4(-1, NULL, __WALL, NULL)) > 0);
+}
+
 void finish(struct pid1 *p, int status)
 {
 	struct workload *w = &p->work;
 	struct rusage usage;
 	arm_timer(p, 0);
-	do
-		kill(-1, SIGKILL);
-	while (RETRY(wait4(-1, NULL, __WALL, NULL)) > 0);
+	end_others();
 	getrusage(RUSAGE_CHILDREN, &usage);
 	const struct exited exited = {
 		.status = (uint32_t)status,

@@ -19,6 +19,8 @@ static void take(struct pid1 *p, pid_t pid, int status, const struct rusage *usa
 	} else if (pid == p->work.pid) {
 		p->work.max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;
 		finish(p, status);
+	} else if (pid == p->waiting.pid) {
+		forget_waiting(p);
 	}
 }
 

@@ -20,6 +20,20 @@ static bool take_descriptors(struct pid1 *p, struct frame *frame, unsigned count
 	return true;
 }
 
+/* The process that waits takes its descriptors itself. */
+static bool has_waiting(struct pid1 *p, const struct frame *frame)
+{
+	if (p->kept == NULL || frame->header.flags & (FLAG_MEMFD | FLAG_ERRAND))
+		return false;
+	machine_load(p->machine, p->kept);
+	if (p->machine->program->sections[SECTION_ENTRY].count == 0)
+		return false;
+	for (int i = 0; i < 3; i++)
+		if (!descriptor_is_stdio(frame->descriptors[i]))
+			return false;
+	return true;
+}
+
 static bool exec_request(struct pid1 *p, struct frame *frame)
 {
 	const int count = frame->header.descriptors - (frame->header.flags & FLAG_MEMFD ? 1 : 0);
@@ -30,6 +44,11 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 	const bool errand = (frame->header.flags & FLAG_ERRAND) != 0;
 	if (p->kept != NULL && !p->renewed && !errand)
 		return false;
+	const bool waiting = (frame->header.flags & FLAG_WAITING) != 0;
+	if (waiting && !has_waiting(p, frame))
+		return false;
+	if (!waiting)
+		dismiss_waiting(p);
 	p->renewed = p->renewed && errand;
 	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
@@ -41,9 +60,9 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 				    .program_size = size,
 				    .terminal = -1};
 	machine_load(p->machine, program);
-	if (!take_descriptors(p, frame, (unsigned)count))
+	if (!waiting && !take_descriptors(p, frame, (unsigned)count))
 		return false;
-	if (!start_workload(p)) {
+	if (!(waiting ? start_waiting(p, frame) : start_workload(p))) {
 		report_launch_failure(p);
 		return true;
 	}
@@ -61,6 +80,7 @@ static bool keep_request(struct pid1 *p, struct frame *frame)
 	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
 		return false;
+	dismiss_waiting(p);
 	if (p->kept != NULL)
 		munmap(p->kept, p->kept_size);
 	p->renewed = p->kept != NULL && p->renewed;
@@ -87,9 +107,12 @@ static bool signal_request(struct pid1 *p, const struct frame *frame)
 	memcpy(&request, frame->payload, sizeof request);
 	if (request.signal == 0 || request.signal > (uint32_t)SIGRTMAX)
 		return false;
+	/* Late for its program: the process that waits for the next one is not meant. */
+	if (p->work.pid == 0)
+		return true;
 	if (request.everyone)
 		kill(-1, (int)request.signal);
-	else if (p->work.pid > 0 && kill(-p->work.pid, (int)request.signal) != 0)
+	else if (kill(-p->work.pid, (int)request.signal) != 0)
 		/* It has not made its process group yet. */
 		kill(p->work.pid, (int)request.signal);
 	return true;

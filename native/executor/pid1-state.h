@@ -34,6 +34,13 @@ struct workload {
 	unsigned told_count;
 };
 
+/* The process that waits for the next workload, confined already (pid1-wait.c). */
+struct waiting {
+	pid_t pid;   /* 0: none */
+	int socket;  /* to it */
+	bool failed; /* there is nothing to be gained from another one before the next request */
+};
+
 struct pid1 {
 	struct channel control;
 	uint32_t jail;
@@ -45,6 +52,7 @@ struct pid1 {
 	unsigned cpus;
 	struct launch_record *record;
 	struct workload work;
+	struct waiting waiting;
 	struct guard guard;
 	/* Of a jail that is used again: SECTION_BEFORE renews what a workload may have left, SECTION_CHILD confines each one. */
 	uint8_t *kept;
@@ -82,8 +90,43 @@ void check_limits(struct pid1 *pid1);
 
 /* pid1-start.c */
 
+/* What a new process of the jail does first, and for good: it waits for `hold`, then becomes what it is to be. */
+typedef void become(struct pid1 *pid1, struct hold *hold);
+
+/*
+ * Clones a process for the program that is loaded, runs SECTION_PARENT and lets it go. Its id, or -1 where there is none;
+ * machine->failure says why. Where a step failed the record says why, and the process is on its end.
+ */
+pid_t start_process(struct pid1 *pid1, become *become);
+
+/* In a new process, first: false where its parent has gone. */
+bool begin_process(struct pid1 *pid1, struct hold *hold);
+
+/* In a new process, last: leaves a record of why it could not become the program. */
+_Noreturn void give_up(struct pid1 *pid1);
+
+/* Before the workload's process is let go, or told of its program. */
+void start_clocks(struct pid1 *pid1);
+
 /* Clones the workload's process and lets it go. False if that failed; machine->failure says why. */
 bool start_workload(struct pid1 *pid1);
+
+/* pid1-wait.c */
+
+/* Whether a process may wait: between two programs, where the jail is as new. */
+void prepare_waiting(struct pid1 *pid1);
+
+/* Ends it. Nothing of it is left then. */
+void dismiss_waiting(struct pid1 *pid1);
+
+/* It has ended by itself, or was killed. */
+void forget_waiting(struct pid1 *pid1);
+
+/*
+ * Makes the process that waits the workload, whose program is loaded and came in `frame`; starts one where none waits.
+ * False if that failed; machine->failure says why.
+ */
+bool start_waiting(struct pid1 *pid1, const struct frame *frame);
 
 /* pid1-end.c */
 

@@ -100,6 +100,7 @@ _Noreturn void pid1_main(const struct pid1_start *s)
 				  {.fd = p.timer, .events = POLLIN}};
 	for (;;) {
 		uint64_t expirations;
+		prepare_waiting(&p);
 		if (RETRY(poll(ready, 3, -1)) < 0)
 			end_jail(1);
 		if (ready[2].revents != 0 && read(p.timer, &expirations, sizeof expirations) > 0)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-	WIRE_VERSION = 2,
+	WIRE_VERSION = 3,
 	PROGRAM_MAGIC = 0x4c4a4d56, /* "VMJL" */
 	MAX_FRAME = 128 * 1024,     /* larger programs travel in a sealed memfd */
 	MAX_PROGRAM = 16 * 1024 * 1024,
@@ -48,6 +48,7 @@ enum frame_flag {
 	FLAG_MEMFD = 1, /* the last descriptor is a sealed memfd with the payload */
 	FLAG_LAST = 2,  /* of FRAME_EXEC: the jail ends with this program */
 	FLAG_RESET = 4, /* of FRAME_EXEC: as if FRAME_RESET followed, without an answer; of FRAME_RESET: in any case */
+	FLAG_WAITING = 16, /* of FRAME_EXEC: for the process that waits: the program's SECTION_CHILD goes on from the kept SECTION_CHILD */
 	FLAG_ERRAND = 8, /* of FRAME_EXEC: vmjail's own steps, that execute no program: the jail stays as renewed as it was */
 };
 
@@ -67,7 +68,8 @@ enum section_kind {
 	SECTION_CHILD,  /* in the child */
 	SECTION_ACCOUNT, /* in the zygote, when the jail has ended; of a kept program: in pid 1, when a workload has */
 	SECTION_CLEANUP, /* in the zygote, last: goes on past errors; of a workload: in pid 1, when it has ended */
-	SECTION_EXEC,    /* of a workload: in the child, after the kept program's SECTION_CHILD */
+	SECTION_EXEC,    /* in the workload's process, last: the kept program's, then the workload's */
+	SECTION_ENTRY,   /* of a kept program: first in the process that waits for the next workload; empty: none waits */
 	SECTION_COUNT,
 	SECTION_OF_KEPT = 0x10, /* of a failure: added to the number of a section of the kept program */
 };
@@ -227,7 +229,7 @@ struct report {
 };
 
 _Static_assert(sizeof(struct frame_header) == 32, "frame_header");
-_Static_assert(sizeof(struct program) == 144, "program");
+_Static_assert(sizeof(struct program) == 152, "program");
 _Static_assert(sizeof(struct step) == 28, "step");
 _Static_assert(sizeof(struct arg) == 16, "arg");
 _Static_assert(sizeof(struct patch) == 16, "patch");

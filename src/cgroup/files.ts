@@ -122,6 +122,23 @@ export function reportFile(group: Group, file: string, size: number): readonly S
 	return [open({ slot: group.slot }, file, O_RDONLY, FILE, `open ${file}`, ABSENT), reportSlot(FILE, file, size)];
 }
 
+/** Files of a group that are opened when it is made, because a look at them is to take no time later. */
+export interface OpenReports {
+	readonly open: readonly Step[];
+	readonly report: readonly Step[];
+	readonly slots: readonly SlotName[];
+}
+
+/** `files`: their sizes by name. Nothing is reported of those that the kernel lacks. */
+export function openReports(group: Group, files: Readonly<Record<string, number>>): OpenReports {
+	const slotOf = (file: string): SlotName => `${group.slot}.${file}`;
+	return {
+		open: Object.keys(files).map((file) => openFile(group, file, slotOf(file))),
+		report: Object.entries(files).map(([file, size]) => reportSlot(slotOf(file), file, size)),
+		slots: Object.keys(files).map(slotOf),
+	};
+}
+
 /** rmdir; the group's last process may still be on its way out. */
 export function removeGroup(group: Group): Step {
 	const [at, name] = placeOf(group);

@@ -8,6 +8,7 @@ import {
 	type Group,
 	makeGroup,
 	openFile,
+	openReports,
 	removeGroup,
 	reportFile,
 	reportSlot,
@@ -143,6 +144,8 @@ export function v1Reused(
 	const { below: _, ...byPath } = group;
 	const openCpu = timed ? [openFile(group, CPU_REPORT.v1, EXEC_CPU)] : [];
 	const account = accountOf(group, hierarchy, EXEC_CPU);
+	const cpu = timed ? [reportSlot(EXEC_CPU, CPU_REPORT.v1, CPU_REPORT_SIZE)] : [];
+	const reports = openReports(group, Object.assign({}, ...accounts.map((name) => V1_REPORTS[name])));
 	const limits = limitsOf(limited, accounts);
 	return {
 		jail: {
@@ -150,17 +153,18 @@ export function v1Reused(
 			account: [findGroup(byPath), ...openCpu, ...account],
 			cleanup: [removeGroup(byPath), ...own.cleanup],
 		},
-		keep: [above, group.slot, `${group.slot}.tasks`, ...(timed ? [EXEC_CPU] : [])],
+		keep: [above, group.slot, `${group.slot}.tasks`, ...(timed ? [EXEC_CPU] : []), ...reports.slots],
 		renew: [
 			removeGroup(group),
 			...makeGroup(group),
 			...settingsOf(group, hierarchy, resources.each),
 			...openCpu,
+			...reports.open,
 			...attach.host,
 		],
 		parent: [],
 		child: attach.child,
-		account,
+		account: [...cpu, ...reports.report],
 		limits,
 		narrow: (narrower) => {
 			const asked = limitedBy(narrower).filter((name) => limits.includes(name));

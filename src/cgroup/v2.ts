@@ -11,6 +11,7 @@ import {
 	type Group,
 	makeGroup,
 	openFile,
+	openReports,
 	removeGroup,
 	reportFile,
 	reportSlot,
@@ -132,12 +133,10 @@ export function v2Reused(
 	const spare = SPARE.filter((name) => facts.controllers.includes(name) && !limited.includes(name));
 	const limits = [...limitsOf(limited, accounts), ...spare];
 	const openCpu = timed ? [openFile(group, CPU_REPORT.v2, EXEC_CPU)] : [];
-	const account = [
-		...(timed ? [reportSlot(EXEC_CPU, CPU_REPORT.v2, CPU_REPORT_SIZE)] : []),
-		...accounts
-			.flatMap((name) => Object.entries(V2_REPORTS[name]))
-			.flatMap(([file, size]) => reportFile(group, file, size)),
-	];
+	const cpu = timed ? [reportSlot(EXEC_CPU, CPU_REPORT.v2, CPU_REPORT_SIZE)] : [];
+	const files: Readonly<Record<string, number>> = Object.assign({}, ...accounts.map((name) => V2_REPORTS[name]));
+	const reports = openReports(group, files);
+	const found = Object.entries(files).flatMap(([file, size]) => reportFile(byPath(group), file, size));
 	return {
 		jail: {
 			host: [
@@ -151,15 +150,21 @@ export function v2Reused(
 			parent: forAccountOnly ? attachChild(init) : [],
 			child: [],
 			...(forAccountOnly ? {} : { intoCgroup: init.slot }),
-			account: [findGroup(byPath(group)), ...openCpu, ...account],
+			account: [findGroup(byPath(group)), ...openCpu, ...cpu, ...found],
 			cleanup: [removeGroup(byPath(group)), removeGroup(byPath(init)), removeGroup(jail)],
 		},
-		keep: [jail.slot, group.slot, ...(timed ? [EXEC_CPU] : [])],
-		renew: [removeGroup(group), ...makeGroup(group), ...settingsOf(group, wanted, resources.each, true), ...openCpu],
+		keep: [jail.slot, group.slot, ...(timed ? [EXEC_CPU] : []), ...reports.slots],
+		renew: [
+			removeGroup(group),
+			...makeGroup(group),
+			...settingsOf(group, wanted, resources.each, true),
+			...openCpu,
+			...reports.open,
+		],
 		parent: forAccountOnly ? attachChild(group) : [],
 		child: [],
 		...(forAccountOnly ? {} : { intoCgroup: group.slot }),
-		account,
+		account: [...cpu, ...reports.report],
 		limits,
 		narrow: (narrower) => {
 			const names = limitedBy(narrower).filter((name) => limits.includes(name));

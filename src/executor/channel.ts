@@ -31,6 +31,8 @@ export interface Request {
 	readonly reset?: boolean;
 	/** Of an exec: it executes no program. */
 	readonly errand?: boolean;
+	/** Of an exec: by the process that waits. */
+	readonly waiting?: boolean;
 	/** Of a launch: the number of the new jail. */
 	readonly jail?: number;
 }
@@ -87,6 +89,7 @@ export class Channel {
 			...(request.last === undefined ? {} : { last: request.last }),
 			...(request.reset === undefined ? {} : { reset: request.reset }),
 			...(request.errand === undefined ? {} : { errand: request.errand }),
+			...(request.waiting === undefined ? {} : { waiting: request.waiting }),
 		};
 		const message = encodeFrame(header, large ? new Uint8Array() : payload);
 		this.#queue.push({ message, descriptors: [...descriptors, ...memfd], close: [...close, ...memfd] });

@@ -77,10 +77,11 @@ export function encodeWorkload(
 
 /** The same for what is kept in a jail that is used again. Its slots and those of its workloads do not meet. */
 export function encodeKept(kept: Kept, jail: EncodedProgram, plan: Plan, arch: Architecture): EncodedProgram {
-	const { before, child, account } = kept;
+	const { before, child, exec, account, waiting } = kept;
 	const given = keptSlots(jail, plan);
-	const sections = { before, child, account };
-	return encode({ arch, sections, given, filled: STREAMS, keep: [], cloneFlags: 0n });
+	const { parent, entry, cloneFlags, intoCgroup } = waiting ?? { parent: [], entry: [], cloneFlags: 0n };
+	const sections = { before, parent, child, account, exec, entry };
+	return encode({ arch, sections, given, filled: STREAMS, keep: [], cloneFlags, intoCgroup });
 }
 
 const STREAMS: readonly SlotName[] = ["stdin", "stdout", "stderr"];
@@ -231,18 +232,18 @@ function writeHeader(view: DataView, options: Options, counts: Counts, writer: W
 		view.setUint32(36 + i * 8, count, true);
 		first += count;
 	}
-	view.setUint16(80, options.intoCgroup === undefined ? NO_SLOT : writer.slot(options.intoCgroup), true);
-	view.setUint16(82, options.cpuUsage === undefined ? NO_SLOT : writer.slot(options.cpuUsage.slot), true);
-	view.setUint16(84, CPU_USAGE_FORMAT[options.cpuUsage?.format ?? "none"], true);
-	view.setUint16(86, counts.firstSlot, true);
-	view.setBigUint64(88, nanoseconds(options.wallLimitMs), true);
-	view.setBigUint64(96, nanoseconds(options.cpuLimitMs), true);
+	view.setUint16(88, options.intoCgroup === undefined ? NO_SLOT : writer.slot(options.intoCgroup), true);
+	view.setUint16(90, options.cpuUsage === undefined ? NO_SLOT : writer.slot(options.cpuUsage.slot), true);
+	view.setUint16(92, CPU_USAGE_FORMAT[options.cpuUsage?.format ?? "none"], true);
+	view.setUint16(94, counts.firstSlot, true);
+	view.setBigUint64(96, nanoseconds(options.wallLimitMs), true);
+	view.setBigUint64(104, nanoseconds(options.cpuLimitMs), true);
 	for (const name of options.keep) {
 		const slot = writer.slot(name);
-		view.setUint8(104 + (slot >> 3), view.getUint8(104 + (slot >> 3)) | (1 << (slot & 7)));
+		view.setUint8(112 + (slot >> 3), view.getUint8(112 + (slot >> 3)) | (1 << (slot & 7)));
 	}
-	view.setUint32(136, options.parentJail?.id ?? 0, true);
-	view.setUint16(140, options.parentJail?.slot ?? NO_SLOT, true);
+	view.setUint32(144, options.parentJail?.id ?? 0, true);
+	view.setUint16(148, options.parentJail?.slot ?? NO_SLOT, true);
 }
 
 function nanoseconds(ms: number | undefined): bigint {

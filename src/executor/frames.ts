@@ -7,6 +7,7 @@ import {
 	FLAG_LAST,
 	FLAG_MEMFD,
 	FLAG_RESET,
+	FLAG_WAITING,
 	NO_STEP,
 	SECTION_OF_KEPT,
 	SECTIONS,
@@ -29,6 +30,7 @@ export interface FrameHeader {
 	readonly last?: boolean;
 	readonly reset?: boolean;
 	readonly errand?: boolean;
+	readonly waiting?: boolean;
 }
 
 /** One step that failed; `step` is absent where the clone itself did. */
@@ -71,12 +73,13 @@ export function encodeFrame(header: FrameHeader, payload: Uint8Array): Uint8Arra
 	const view = new DataView(out.buffer);
 	view.setUint32(0, out.length, true);
 	view.setUint16(4, header.type, true);
-	const { memfd, last, reset, errand } = header;
+	const { memfd, last, reset, errand, waiting } = header;
 	const set: readonly (readonly [boolean | undefined, number])[] = [
 		[memfd, FLAG_MEMFD],
 		[last, FLAG_LAST],
 		[reset, FLAG_RESET],
 		[errand, FLAG_ERRAND],
+		[waiting, FLAG_WAITING],
 	];
 	view.setUint8(
 		6,

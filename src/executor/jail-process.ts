@@ -38,6 +38,8 @@ export interface ExecRequest {
 	readonly reset?: boolean;
 	/** Steps of vmjail's own that execute no program: they may come between a program and the jail's renewal. */
 	readonly errand?: boolean;
+	/** The program is for the process that waits, where pid 1 keeps how to make one. */
+	readonly waiting?: boolean;
 	/** What the workload's plan sends: the master side of its terminal, say. Belongs to the receiver. */
 	readonly onDescriptor?: (descriptor: number) => void;
 	readonly onStopped?: (signal: number) => void;
@@ -129,6 +131,7 @@ export class JailProcess {
 				last: request.last,
 				...(request.reset === undefined ? {} : { reset: request.reset }),
 				...(request.errand === undefined ? {} : { errand: request.errand }),
+				...(request.waiting === undefined ? {} : { waiting: request.waiting }),
 			});
 			this.#settleIfOver();
 		});

@@ -1,6 +1,6 @@
 /** The mirror of native/executor/wire.h: numbers, sizes and offsets. A test compares the two. */
 
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 export const PROGRAM_MAGIC = 0x4c4a4d56;
 export const MAX_FRAME = 128 * 1024;
 export const MAX_PROGRAM = 16 * 1024 * 1024;
@@ -34,15 +34,16 @@ export const FLAG_MEMFD = 1;
 export const FLAG_LAST = 2;
 export const FLAG_RESET = 4;
 export const FLAG_ERRAND = 8;
+export const FLAG_WAITING = 16;
 
-export const SECTIONS = ["before", "parent", "child", "account", "cleanup", "exec"] as const;
+export const SECTIONS = ["before", "parent", "child", "account", "cleanup", "exec", "entry"] as const;
 export type SectionName = (typeof SECTIONS)[number];
 /** Added to the number of a section where a step of the kept program failed. */
 export const SECTION_OF_KEPT = 0x10;
 
 export const SIZE = {
 	frameHeader: 32,
-	program: 144,
+	program: 152,
 	step: 28,
 	arg: 16,
 	patch: 16,

@@ -117,6 +117,7 @@ function prepareJail(driver: Driver, policy: Policy, host: Reusable["facts"], id
 			kept: () => ({
 				before: innerRenewal(mounts),
 				child: innerConfinementSteps(process, confinement),
+				exec: [],
 				account: [],
 			}),
 			program: (program) => programOf(policy, program, { spec: inside, facts }),

@@ -182,6 +182,7 @@ export class Execution {
 				last: false,
 				// At once, and not when vmjail comes round to asking for it.
 				reset: renews,
+				waiting: this.#program.workload.waits === true,
 				onDescriptor: (fd) => (receivers.shift() ?? closeSync)(fd),
 				onDenied: (denial) => this.#denyProgram(denial),
 				...(terminal?.onStopped === undefined ? {} : { onStopped: terminal.onStopped }),

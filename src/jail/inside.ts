@@ -4,7 +4,7 @@ import { VmjailError } from "../errors.ts";
 import type { EncodedProgram } from "../executor/encode.ts";
 import type { EndReport, StepFailure } from "../executor/frames.ts";
 import type { JailProcess } from "../executor/jail-process.ts";
-import type { Kept, Launch, Plan } from "../plan/types.ts";
+import type { Kept, Launch, Plan, Waiting } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import type { Cause } from "./ending.ts";
@@ -42,8 +42,8 @@ export interface Around {
 }
 
 /** Kept steps in the shape in which failures name steps. */
-export function asLaunch({ before, child }: Kept): Launch {
-	return { cloneFlags: 0n, before, parent: [], child };
+export function asLaunch({ before, child, exec, waiting }: Kept): Launch & Pick<Kept, "exec"> & Partial<Waiting> {
+	return { cloneFlags: 0n, parent: [], ...waiting, before, child, exec };
 }
 
 /** The error for a jail that could not be made anew after a program: nothing runs in what another one left. */

@@ -224,7 +224,8 @@ async function firstReset(
 	plan: EncodedProgram,
 ): Promise<number> {
 	const send = { label: "hand the jail's root to vmjail", call: "send_descriptor", args: [{ slot: "root" }] } as const;
-	const first = { ...kept, before: [...kept.before, send] };
+	const { waiting: _, ...others } = kept;
+	const first = { ...others, before: [...kept.before, send] };
 	const roots: number[] = [];
 	process.keep(encodeKept(first, plan, steps, facts.arch));
 	const reply = await process.reset(true, (descriptor) => roots.push(descriptor));

@@ -81,7 +81,7 @@ export class Pool {
 		if (turn === "closed") throw closed();
 		if (turn === "cancelled") return notRun(RUNLC, [], []);
 		try {
-			const held = this.#idle.pop() ?? (await this.#openJail());
+			const held = this.#idle.shift() ?? (await this.#openJail());
 			try {
 				held.uses++;
 				return await held.jail.exec(command, options);

@@ -1,6 +1,7 @@
 /** The programs of one jail as the executor takes them: many runs differ in their input only. */
 
 import { type EncodedProgram, encodeWorkload } from "../executor/encode.ts";
+import { MAX_FRAME, SIZE } from "../executor/wire.ts";
 import type { Workload } from "../plan/types.ts";
 import type { Program, Reusable } from "./reusable.ts";
 
@@ -43,8 +44,15 @@ export class Programs {
 		return known;
 	}
 
+	/** What does not fit into one message takes the longer way, in a process of its own. */
 	#make(program: Program): Prepared {
-		const workload = this.#reusable.program(program);
+		const waiting = this.#encode(program, true);
+		const large = waiting.encoded.bytes.length > MAX_FRAME - SIZE.frameHeader;
+		return large && waiting.workload.waits ? this.#encode(program, false) : waiting;
+	}
+
+	#encode(program: Program, mayWait: boolean): Prepared {
+		const workload = this.#reusable.program(program, mayWait);
 		const { plan, facts } = this.#reusable;
 		return { workload, encoded: encodeWorkload(workload, this.#jail, plan, facts.arch) };
 	}

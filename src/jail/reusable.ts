@@ -1,6 +1,6 @@
 /** Policy and host → everything that a jail needs that is used again, and the plan of each program in it. */
 
-import { NO_NARROWING } from "../cgroup/parts.ts";
+import { type Narrowing, NO_NARROWING } from "../cgroup/parts.ts";
 import { type ReusableGroups, reusableGroups } from "../cgroup/reuse.ts";
 import { limitedBy } from "../cgroup/settings.ts";
 import { VmjailError } from "../errors.ts";
@@ -15,10 +15,10 @@ import { parseOptions } from "../plan/options.ts";
 import { mountsFor } from "../plan/plan.ts";
 import { renewSteps } from "../plan/renew.ts";
 import type { Terminal } from "../plan/terminal.ts";
-import type { Kept, Plan, Step, Workload } from "../plan/types.ts";
-import { confinementSteps, entryOf } from "../plan/workload.ts";
+import type { Kept, Plan, Step, Waiting, Workload } from "../plan/types.ts";
+import { confinementSteps, entryOf, entryOfWaiting, mayWaitFiltered, waitingOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
-import { type ExecLimits, narrowed, rlimitsFor } from "./limits.ts";
+import { type ExecLimits, limitsFor, narrowed, rlimitsFor } from "./limits.ts";
 import { landlockMissing, planFor, specFor } from "./prepare.ts";
 
 /** In a spec without a command of its own. */
@@ -34,11 +34,12 @@ export interface Reusable {
 	/** What pid 1 keeps for all programs. */
 	readonly kept: (beforeFilters: readonly Step[]) => Kept;
 	/**
-	 * One program.
+	 * One program: where it may, and does not differ in more than its streams, arguments and limits, for the process that
+	 * waits.
 	 *
 	 * @throws VmjailError USAGE for arguments that no exec(2) takes, or for limits that cannot be one program's here
 	 */
-	readonly program: (program: Program) => Workload;
+	readonly program: (program: Program, mayWait: boolean) => Workload;
 }
 
 function isWritable({ type, options = [], destination }: Mount): boolean {
@@ -78,18 +79,30 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 	const plan = planFor(policy, { networked, spec, facts }, { reusable: true });
 	const inJail = networked ? belowGateway(spec, facts) : spec;
 	const renew = renewSteps(inJail, withRealPaths(facts), mountsFor(inJail, facts.programs ?? []));
+	const waiting = waitingFor({ spec, facts, groups }, policy);
 	return {
 		spec,
 		facts,
 		plan: planInGroups(plan, groups),
-		program: (program) => programOf({ spec, facts, groups }, policy, program),
+		program: (program, mayWait) =>
+			programOf({ spec, facts, groups }, policy, program, mayWait && waiting !== undefined),
 		writable: spec.mounts.filter(isWritable).map(({ destination }) => destination),
 		missing: [...groups.missing, ...landlockMissing(facts, optional), ...mac],
-		kept: (beforeFilters) => ({
-			before: [...renew, ...groups.renew],
-			child: confinementSteps(spec, facts, beforeFilters),
-			account: groups.account,
-		}),
+		kept: (beforeFilters) => {
+			const { child, last } = confinementSteps(
+				spec,
+				facts,
+				beforeFilters,
+				waiting !== undefined && mayWaitFiltered(spec),
+			);
+			return {
+				before: [...renew, ...groups.renew],
+				child,
+				exec: last,
+				account: groups.account,
+				...(waiting === undefined ? {} : { waiting }),
+			};
+		},
 	};
 }
 
@@ -140,18 +153,48 @@ function refuseUnlimitable(resources: Resources, { limits }: ReusableGroups): vo
 	});
 }
 
-function programOf({ spec, facts, groups }: Host, policy: Policy, program: Program): Workload {
+function withLimits(spec: Spec, limits: ExecLimits): Spec {
+	return { ...spec, process: { ...spec.process, rlimits: rlimitsFor(spec.process.rlimits ?? [], limits) } };
+}
+
+/** The process that waits has the policy's limits: those of one program are narrower, if they differ. */
+function waitingFor({ spec, facts, groups }: Host, policy: Policy): Waiting | undefined {
+	const limits = limitsFor(policy);
+	const waiting = waitingOf(withLimits(spec, limits), facts, limits.cpuMs);
+	if (waiting === undefined) return undefined;
+	return {
+		...waiting,
+		parent: [...groups.parent, ...waiting.parent],
+		entry: [...groups.child, ...cgroupNamespaceSteps(spec.linux), ...waiting.entry],
+		...(groups.intoCgroup === undefined ? {} : { intoCgroup: groups.intoCgroup }),
+	};
+}
+
+function narrowing({ groups }: Host, policy: Policy, limits: ExecLimits): Narrowing {
+	const narrower = narrowed(policy, limits);
+	if (narrower === undefined) return NO_NARROWING;
+	refuseUnlimitable(narrower, groups);
+	return groups.narrow(narrower);
+}
+
+function programOf(host: Host, policy: Policy, program: Program, mayWait: boolean): Workload {
+	const { spec, facts, groups } = host;
 	const { terminal, limits } = program;
 	const process = processOf(program, spec, facts);
 	const { cpuMs, wallMs } = limits;
-	const entry = entryOf({ process, linux: spec.linux }, facts, {
-		...(terminal === undefined ? {} : { terminal }),
+	const times = {
 		...(cpuMs === undefined ? {} : { cpuLimitMs: cpuMs }),
 		...(wallMs === undefined ? {} : { wallLimitMs: wallMs }),
-	});
-	const narrower = narrowed(policy, limits);
-	if (narrower !== undefined) refuseUnlimitable(narrower, groups);
-	const more = narrower === undefined ? NO_NARROWING : groups.narrow(narrower);
+	};
+	const more = narrowing(host, policy, limits);
+	const cpuUsage = groups.cpuUsage === undefined ? {} : { cpuUsage: groups.cpuUsage };
+	if (mayWait && terminal === undefined && process.cwd === spec.process.cwd && more.child.length === 0) {
+		const ofAll = limitsFor(policy);
+		const had = { rlimits: withLimits(spec, ofAll).process.rlimits ?? [], cpuLimitMs: ofAll.cpuMs };
+		const entry = entryOfWaiting(process, had, times);
+		return { ...entry, before: more.before, exec: entry.exec.map(patient), cleanup: more.cleanup, ...cpuUsage };
+	}
+	const entry = entryOf({ process, linux: spec.linux }, facts, terminal === undefined ? times : { ...times, terminal });
 	return {
 		...entry,
 		before: [...entry.before, ...more.before],
@@ -160,6 +203,6 @@ function programOf({ spec, facts, groups }: Host, policy: Policy, program: Progr
 		exec: entry.exec.map(patient),
 		cleanup: more.cleanup,
 		...(groups.intoCgroup === undefined ? {} : { intoCgroup: groups.intoCgroup }),
-		...(groups.cpuUsage === undefined ? {} : { cpuUsage: groups.cpuUsage }),
+		...cpuUsage,
 	};
 }

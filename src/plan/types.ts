@@ -101,18 +101,30 @@ export interface Workload extends Launch {
 	readonly exec?: readonly Step[];
 	/** In pid 1 when the program has ended: each step is tried, whatever the earlier ones did. */
 	readonly cleanup?: readonly Step[];
+	/** For the process that waits: it has gone through the kept `entry` and `child` already. */
+	readonly waits?: true;
 	/** An open cgroup v2 folder to start the program in. */
 	readonly intoCgroup?: SlotName;
 	/** Where its CPU time is read; absent: where the jail's is. */
 	readonly cpuUsage?: CpuUsage;
 }
 
+/** A process that waits for its program. */
+export interface Waiting extends Pick<Workload, "cloneFlags" | "parent" | "intoCgroup"> {
+	/** In it, before the kept `child`. */
+	readonly entry: readonly Step[];
+}
+
 /** In a jail that is used again: what is the same for all its programs, kept by pid 1. */
 export interface Kept {
 	/** In pid 1, before each program and when the last one is gone: makes anew what a program may have changed. */
 	readonly before: readonly Step[];
-	/** In each program's process between its `child` and its `exec`: takes its rights away. */
+	/** In each program's process, after its `child` or, where it waits, before that: takes its rights away. */
 	readonly child: readonly Step[];
+	/** In each program's process, just before its own `exec`. */
+	readonly exec: readonly Step[];
+	/** How a process is made that waits for the next program; absent: none is. */
+	readonly waiting?: Waiting;
 	/** In pid 1 when a program has ended: what the kernel measured. */
 	readonly account: readonly Step[];
 }

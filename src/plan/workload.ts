@@ -4,16 +4,17 @@ import { posix as path } from "node:path";
 import { VmjailError } from "../errors.ts";
 import type { HostFacts } from "../host/types.ts";
 import type { Process, Rlimit, Spec } from "../oci/types.ts";
-import { CLONE_NEW, SIG_SETMASK } from "./constants.ts";
+import { CLONE_NEW, PR_SET_DUMPABLE, SIG_SETMASK } from "./constants.ts";
 import { credentialSteps, rlimitSteps } from "./credentials.ts";
 import { restrictSteps } from "./landlock.ts";
 import { macSteps } from "./mac.ts";
 import { idMapSteps } from "./namespaces.ts";
 import { stopAtExecSteps } from "./programs.ts";
+import { allowsAll, type KnownCall } from "./seccomp/allows.ts";
 import { filterStep } from "./seccomp/install.ts";
 import { cstring, stringArray, struct } from "./steps.ts";
 import { foregroundSteps, openTerminalSteps, type Terminal } from "./terminal.ts";
-import type { Step, Workload } from "./types.ts";
+import type { Step, Waiting, Workload } from "./types.ts";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -103,7 +104,8 @@ function seccompSteps(spec: Spec, facts: HostFacts): readonly Step[] {
 export function workloadOf(spec: Spec, facts: HostFacts, options: WorkloadOptions = {}): Workload {
 	const { exec, ...entry } = entryOf(spec, facts, options);
 	const { beforeFilters = [] } = options;
-	return { ...entry, child: [...entry.child, ...confinementSteps(spec, facts, beforeFilters), ...exec] };
+	const { child, last } = confinementSteps(spec, facts, beforeFilters);
+	return { ...entry, child: [...entry.child, ...child, ...last, ...exec] };
 }
 
 /**
@@ -127,37 +129,133 @@ export function entryOf(
 	options: Omit<WorkloadOptions, "beforeFilters">,
 ): Workload & { readonly exec: readonly Step[] } {
 	const { process } = spec;
-	const hasCapabilities = (process.capabilities?.permitted ?? []).length > 0;
+	const { terminal, cpuLimitMs } = options;
 	return {
-		// A capability is granted over a user namespace below the one that owns the jail's mounts and network.
-		cloneFlags: hasCapabilities ? CLONE_NEW.user : 0n,
-		before: options.terminal === undefined ? [] : openTerminalSteps(options.terminal, process.user.uid),
-		parent: hasCapabilities ? idMapSteps(spec.linux, facts.caller.privileged) : [],
+		...birthOf(spec, facts),
+		before: terminal === undefined ? [] : openTerminalSteps(terminal, process.user.uid),
 		child: [
-			...(options.terminal === undefined
-				? [{ label: "start a session", call: "setsid", args: [] } as const]
-				: foregroundSteps()),
+			...(terminal === undefined ? [SESSION] : foregroundSteps()),
 			...streamSteps(),
-			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
-			{ label: "set the umask", call: "umask", args: [0o022] },
-			...rlimitSteps(withCpuLimit(process.rlimits ?? [], options.cpuLimitMs)),
+			...placeSteps(process),
+			...rlimitSteps(withCpuLimit(process.rlimits ?? [], cpuLimitMs)),
 		],
 		exec: execSteps(process),
-		...(options.cpuLimitMs === undefined ? {} : { cpuLimitMs: options.cpuLimitMs }),
-		...(options.wallLimitMs === undefined ? {} : { wallLimitMs: options.wallLimitMs }),
+		...limitsOf(options),
 	};
 }
 
-/** In the program's process, in the order in which each step still has the right to do the next; then only exec is left. */
-export function confinementSteps(spec: Spec, facts: HostFacts, beforeFilters: readonly Step[]): readonly Step[] {
+function limitsOf({ cpuLimitMs, wallLimitMs }: WorkloadOptions): Pick<Workload, "cpuLimitMs" | "wallLimitMs"> {
+	return {
+		...(cpuLimitMs === undefined ? {} : { cpuLimitMs }),
+		...(wallLimitMs === undefined ? {} : { wallLimitMs }),
+	};
+}
+
+function birthOf(spec: Pick<Spec, "process" | "linux">, facts: Pick<HostFacts, "caller">) {
+	const hasCapabilities = (spec.process.capabilities?.permitted ?? []).length > 0;
+	return {
+		// A capability is granted over a user namespace below the one that owns the jail's mounts and network.
+		cloneFlags: hasCapabilities ? CLONE_NEW.user : 0n,
+		parent: hasCapabilities ? idMapSteps(spec.linux, facts.caller.privileged) : [],
+	};
+}
+
+const SESSION: Step = { label: "start a session", call: "setsid", args: [] };
+
+function placeSteps({ cwd }: Process): readonly Step[] {
 	return [
-		...macSteps(spec.process),
-		...credentialSteps(spec.process, facts.caller.privileged),
-		...(facts.landlockAbi > 0 ? restrictSteps() : []),
-		...beforeFilters,
-		{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
-		{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
+		{ label: `go to ${cwd}`, call: "chdir", args: [cstring(cwd)] },
+		{ label: "set the umask", call: "umask", args: [0o022] },
+	];
+}
+
+/**
+ * How a process is made that waits for its program, up to {@link confinementSteps}. What it has entered stays: its working
+ * folder must be one that nobody can put another in the place of, which a mount is.
+ */
+export function waitingOf(
+	spec: Pick<Spec, "process" | "linux" | "mounts">,
+	facts: Pick<HostFacts, "caller">,
+	cpuLimitMs: number | undefined,
+): Waiting | undefined {
+	const { cwd, rlimits = [] } = spec.process;
+	if (cwd !== "/" && !spec.mounts.some(({ destination }) => destination === cwd)) return undefined;
+	const limits = rlimitSteps(withCpuLimit(rlimits, cpuLimitMs));
+	return { ...birthOf(spec, facts), entry: [SESSION, ...placeSteps(spec.process), ...limits] };
+}
+
+/**
+ * A program for the process that waits.
+ *
+ * @param waiting what that process has gone through
+ * @throws VmjailError USAGE for arguments that no exec(2) takes.
+ */
+export function entryOfWaiting(
+	process: Process,
+	waiting: { readonly rlimits: readonly Rlimit[]; readonly cpuLimitMs: number | undefined },
+	options: Omit<WorkloadOptions, "beforeFilters" | "terminal">,
+): Workload & { readonly exec: readonly Step[] } {
+	const had = withCpuLimit(waiting.rlimits, waiting.cpuLimitMs);
+	const limits = withCpuLimit(process.rlimits ?? [], options.cpuLimitMs);
+	const isNew = ({ type, soft, hard }: Rlimit) =>
+		!had.some((one) => one.type === type && one.soft === soft && one.hard === hard);
+	return {
+		waits: true,
+		cloneFlags: 0n,
+		before: [],
+		parent: [],
+		child: [...streamSteps(), ...rlimitSteps(limits.filter(isNew))],
+		exec: execSteps(process),
+		...limitsOf(options),
+	};
+}
+
+/** What a process that waits calls when its filters may be on already; in the executor (pid1-wait.c) and by its steps. */
+const CALLS_AFTER_WAITING: readonly KnownCall[] = [
+	{ name: "prctl", args: [PR_SET_DUMPABLE, 0] },
+	{ name: "prlimit64", args: [0] },
+	...["close_range", "recvmsg", "dup3", "rt_sigprocmask", "execve"].map((name) => ({ name })),
+	...["nanosleep", "clock_nanosleep", "exit_group"].map((name) => ({ name })),
+];
+
+/** May a process wait with its filters on, which take the kernel longer than all else to install? */
+export function mayWaitFiltered({ linux }: Pick<Spec, "linux">): boolean {
+	return allowsAll(linux.seccomp, CALLS_AFTER_WAITING);
+}
+
+export interface Confinement {
+	readonly child: readonly Step[];
+	/** After what is left to do with the streams and limits of one program: then only exec is left. */
+	readonly last: readonly Step[];
+}
+
+/**
+ * In the program's process, in the order in which each step still has the right to do the next.
+ *
+ * @param filtered the filters are put on in `child`, where {@link mayWaitFiltered} says that they may be
+ */
+export function confinementSteps(
+	spec: Spec,
+	facts: HostFacts,
+	beforeFilters: readonly Step[],
+	filtered = false,
+): Confinement {
+	const filters = [
 		...(facts.programs === undefined || facts.programs.length === 0 ? [] : stopAtExecSteps(facts.arch)),
 		...seccompSteps(spec, facts),
 	];
+	return {
+		child: [
+			...macSteps(spec.process),
+			...credentialSteps(spec.process, facts.caller.privileged),
+			...(facts.landlockAbi > 0 ? restrictSteps() : []),
+			...beforeFilters,
+			...(filtered ? filters : []),
+		],
+		last: [
+			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
+			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
+			...(filtered ? [] : filters),
+		],
+	};
 }

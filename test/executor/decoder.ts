@@ -41,7 +41,7 @@ export interface DecodedProgram {
 	readonly blocks: number;
 }
 
-const [HEADER, SECTION, STEP, ARG, PATCH] = [144, 8, 28, 16, 16];
+const [HEADER, SECTION, STEP, ARG, PATCH] = [152, 8, 28, 16, 16];
 
 class Reader {
 	readonly #bytes: Uint8Array;

@@ -42,7 +42,7 @@ describe("encodePlan", () => {
 		});
 		expect(program.decoded).toMatchObject({
 			magic: 0x4c4a4d56,
-			version: 2,
+			version: 3,
 			size: program.bytes.length,
 			cloneFlags: 0x7c02_0000n,
 			cgroupSlot: 0,

@@ -68,8 +68,8 @@ describe("what the executor says", () => {
 				[AT.hello.version, 4, version],
 				[AT.hello.landlock_abi, 4, 6],
 			]);
-		expect(decodeHello(hello(2))).toEqual({ version: 2, landlockAbi: 6 });
-		expect(decodeHello(hello(2).subarray(1))).toBeUndefined();
+		expect(decodeHello(hello(3))).toEqual({ version: 3, landlockAbi: 6 });
+		expect(decodeHello(hello(3).subarray(1))).toBeUndefined();
 		// Of another build: its programs are not ours.
 		expect(decodeHello(hello(1))).toBeUndefined();
 	});
@@ -86,7 +86,7 @@ describe("what the executor says", () => {
 		expect(decodeFailure(failure(2, 5, 2, 13))).toEqual({ section: "child", step: 5, error: 2, denied: 13 });
 		expect(decodeFailure(failure(1, 0xffff_ffff, 1))).toEqual({ section: "parent", error: 1, denied: 0 });
 		expect(decodeFailure(failure(0x12, 1, 1))).toEqual({ section: "child", kept: true, step: 1, error: 1, denied: 0 });
-		expect(decodeFailure(failure(6, 0, 1))).toBeUndefined();
+		expect(decodeFailure(failure(7, 0, 1))).toBeUndefined();
 		expect(decodeFailure(failure(0, 0, 0))).toBeUndefined();
 		expect(decodeFailure(failure(0, 0, 4096))).toBeUndefined();
 		expect(decodeFailure(failure(0, 0, 1).subarray(0, 15))).toBeUndefined();

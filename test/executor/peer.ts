@@ -147,6 +147,18 @@ export class Executor {
 	}
 }
 
+/** The name of the process that waits for a jail's next program. */
+export const WAITING = "vmjail-waiting";
+
+/** Empty where there is none any more. */
+export function nameOf(pid: number): string {
+	try {
+		return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+	} catch {
+		return "";
+	}
+}
+
 /** Processes whose parent is `pid`. */
 export function childrenOf(pid: number): readonly number[] {
 	const parentOf = (child: string): number => {
