@@ -28,7 +28,7 @@ afterAll(async () => {
 });
 
 /** The process that waits in the only jail. */
-async function waiting(): Promise<number> {
+function waiting(): Promise<number> {
 	const zygote = session().zygote.pid ?? -1;
 	const find = () =>
 		childrenOf(zygote)
