@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { missingCompiler } from "./executor/c-program.ts";
+import { SOON } from "./helpers/patience.ts";
 import { requireOr } from "./helpers/requirement.ts";
 
 const checkout = join(import.meta.dirname, "..");
@@ -132,7 +133,7 @@ describe.skipIf(skip)("vmjail, as a package", () => {
 		const log = await vi.waitUntil(() => {
 			const names = readdirSync(inRoot("build"));
 			return names.includes("vmjail-executor.log") && readFileSync(inRoot("build/vmjail-executor.log"), "utf8");
-		});
+		}, SOON);
 		const open = log.split("\n").filter((line) => /^\d /.test(line));
 		expect(log.split("\n").slice(0, 2)).toEqual(["serve 3", "/"]);
 		expect(log).not.toContain("SECRET");

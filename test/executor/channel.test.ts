@@ -4,6 +4,7 @@ import type { Addon } from "../../src/executor/addon.ts";
 import { Channel, type Incoming } from "../../src/executor/channel.ts";
 import { encodeFrame } from "../../src/executor/frames.ts";
 import { MAX_FRAME, SIZE } from "../../src/executor/wire.ts";
+import { SOON } from "../helpers/patience.ts";
 
 const TOKEN = new Uint8Array(16).fill(7);
 
@@ -92,7 +93,7 @@ describe("a channel that sends", () => {
 		channel.send({ ...request(), sequence: 4 });
 		expect(addon.sent).toEqual([]);
 		expect(isOpen(descriptor)).toBe(true);
-		await vi.waitFor(() => expect(addon.sent.map(({ message }) => message[8])).toEqual([3, 4]));
+		await vi.waitFor(() => expect(addon.sent.map(({ message }) => message[8])).toEqual([3, 4]), SOON);
 		expect(isOpen(descriptor)).toBe(false);
 	});
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "v
 import { FLAG_RESET, FRAME, MAX_FRAME } from "../../src/executor/wire.ts";
 import { leftovers, leftSince } from "../helpers/clean.ts";
 import { removeFolder } from "../helpers/folder.ts";
+import { SOON } from "../helpers/patience.ts";
 import { childrenOf, EXIT_7, Executor, frame, LAUNCH, SLEEP, TOKEN } from "./peer.ts";
 
 const O_PATH = 0o10000000;
@@ -195,9 +196,9 @@ describe("pid 1 of a jail", () => {
 		expect(await jail.frame(FRAME.ready)).toHaveLength(0);
 		const exits = () => jail.types.filter((type) => type === FRAME.exited).length;
 		jail.send(exec(32, true), send(streams));
-		await vi.waitUntil(() => exits() === 1);
+		await vi.waitUntil(() => exits() === 1, SOON);
 		jail.send(exec(33, false), send(streams));
-		await vi.waitUntil(() => exits() === 2);
+		await vi.waitUntil(() => exits() === 2, SOON);
 		jail.send(exec(34, false), send(streams));
 		await jail.gone();
 		expect(jail.types).toEqual([FRAME.ready, FRAME.exited, FRAME.exited]);
@@ -221,7 +222,7 @@ describe("pid 1 of a jail", () => {
 			await jail.gone();
 			expect(jail.types).toEqual([]);
 		}
-		await vi.waitUntil(() => childrenOf(executor.pid).length === 0);
+		await vi.waitUntil(() => childrenOf(executor.pid).length === 0, SOON);
 	});
 
 	it("leaves without a word when its peer is gone", async () => {
@@ -238,7 +239,7 @@ describe("pid 1 of a jail", () => {
 		onTestFinished(() => executor.close());
 		const jail = executor.launch(1);
 		jail.send(frame({ type: FRAME.exec, sequence: 30, descriptors: 3 }, SLEEP), send(streams));
-		const pid = await vi.waitUntil(() => childrenOf(executor.pid)[0]);
+		const pid = await vi.waitUntil(() => childrenOf(executor.pid)[0], SOON);
 		process.kill(pid, "SIGKILL");
 		await jail.gone();
 		expect((await executor.socket.frame(FRAME.ended))?.[0]).toBe(9);

@@ -5,7 +5,7 @@ import { closeSession, session } from "../../src/jail/session.ts";
 import type { RunOptions } from "../../src/jail/types.ts";
 import { childrenOf } from "../executor/peer.ts";
 import { leftovers } from "../helpers/clean.ts";
-import { PATIENCE } from "../helpers/patience.ts";
+import { SOON } from "../helpers/patience.ts";
 import { policyOf } from "../helpers/policy.ts";
 
 const O_PATH = 0o10000000;
@@ -29,13 +29,13 @@ async function executor(): Promise<number> {
 /** The pid 1 of the only jail. */
 async function pid1(): Promise<number> {
 	const parent = await executor();
-	return vi.waitUntil(() => childrenOf(parent)[0]);
+	return vi.waitUntil(() => childrenOf(parent)[0], SOON);
 }
 
 /** Until the jail's program runs: pid 1 has a child by that name. */
 async function runs(pid: number, name: string): Promise<void> {
 	const isIt = (child: number) => readFileSync(`/proc/${child}/comm`, "utf8").trim() === name;
-	await vi.waitUntil(() => childrenOf(pid).some(isIt), { timeout: 10_000 * PATIENCE });
+	await vi.waitUntil(() => childrenOf(pid).some(isIt), SOON);
 }
 
 describe("a stream that a program in a jail may not have", () => {
@@ -66,7 +66,7 @@ describe("a stream that a program in a jail may not have", () => {
 	it("leaves no jail behind, and the next one runs", async () => {
 		const parent = await executor();
 		expect(await run(["true"], quiet)).toMatchObject({ kind: "exited", exitCode: 0 });
-		await vi.waitUntil(() => childrenOf(parent).length === 0);
+		await vi.waitUntil(() => childrenOf(parent).length === 0, SOON);
 	});
 });
 
@@ -126,7 +126,7 @@ describe("what happens to a jail from outside", () => {
 			code: "EXECUTOR_FAILED",
 			message: expect.stringContaining("executor died"),
 		});
-		await vi.waitUntil(() => !readdirSync("/proc").includes(String(pid)), { timeout: 10_000 * PATIENCE });
+		await vi.waitUntil(() => !readdirSync("/proc").includes(String(pid)), SOON);
 		expect(await run(["true"], quiet)).toMatchObject({ kind: "exited", exitCode: 0 });
 		expect(await executor()).not.toBe(killed);
 		// Nobody was left to remove the jail's control groups: the next vmjail does, once this process is gone.
@@ -153,10 +153,12 @@ describe("what happens to a jail from outside", () => {
 		const added = vi.spyOn(signal, "addEventListener");
 		const removed = vi.spyOn(signal, "removeEventListener");
 		for (let i = 0; i < 3; i++) await run(["true"], { ...quiet, signal });
-		await vi.waitFor(() =>
-			expect(removed.mock.calls.map(([, listener]) => listener)).toEqual(
-				added.mock.calls.map(([, listener]) => listener),
-			),
+		await vi.waitFor(
+			() =>
+				expect(removed.mock.calls.map(([, listener]) => listener)).toEqual(
+					added.mock.calls.map(([, listener]) => listener),
+				),
+			SOON,
 		);
 		expect(added).toHaveBeenCalledTimes(3);
 	});
@@ -197,6 +199,6 @@ describe("streams", () => {
 			await run(["true"], { ...quiet, stdin: { content: "x" }, stdout: "collect", stderr: "collect" });
 			await expect(run(["does-not-exist"], { ...quiet, stdout: "collect" })).rejects.toThrow();
 		}
-		await vi.waitFor(() => expect(open()).toBeLessThanOrEqual(count));
+		await vi.waitFor(() => expect(open()).toBeLessThanOrEqual(count), SOON);
 	});
 });

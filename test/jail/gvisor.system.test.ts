@@ -12,7 +12,7 @@ import { closeSession } from "../../src/jail/session.ts";
 import { runscBuilds } from "../conformance/runtimes.ts";
 import { leftovers } from "../helpers/clean.ts";
 import { removeFolder } from "../helpers/folder.ts";
-import { PATIENCE } from "../helpers/patience.ts";
+import { PATIENCE, SOON } from "../helpers/patience.ts";
 import { policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { CALLERS, missingCaller, PATH, Place, vmjail } from "../system/caller.ts";
@@ -250,7 +250,7 @@ describe.skipIf(skipped).each(CALLERS)("the library as $name", (caller) => {
 			} finally {
 				child.kill("SIGKILL");
 			}
-			await vi.waitFor(() => expect(of()).toEqual([]), { timeout: 10_000 });
+			await vi.waitFor(() => expect(of()).toEqual([]), SOON);
 			expect(leftovers().filter((line) => line.includes(`/vmjail-${child.pid}-`))).toEqual([]);
 			// The run's folder goes with the next run of the same user's.
 			const flags = ["memory", "pids"].flatMap((control) => ["--optional", control]);

@@ -6,6 +6,7 @@ import type { ExecOptions, ExecResult } from "../../src/jail/execution.ts";
 import { Jail } from "../../src/jail/jail.ts";
 import { closeSession } from "../../src/jail/session.ts";
 import { leftovers } from "../helpers/clean.ts";
+import { SOON } from "../helpers/patience.ts";
 import { policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { missingCaller, USER } from "../system/caller.ts";
@@ -141,6 +142,6 @@ describe("a jail that is used again", () => {
 		await use();
 		const count = open();
 		for (let i = 0; i < 5; i++) await use();
-		await vi.waitFor(() => expect(open()).toBeLessThanOrEqual(count));
+		await vi.waitFor(() => expect(open()).toBeLessThanOrEqual(count), SOON);
 	});
 });

@@ -10,6 +10,7 @@ import { closeSession, session } from "../../src/jail/session.ts";
 import { missingCompiler } from "../executor/c-program.ts";
 import { childrenOf, nameOf, WAITING } from "../executor/peer.ts";
 import { leftovers } from "../helpers/clean.ts";
+import { SOON } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { type Acts, compileActs, ownLeftovers, policy, QUIET } from "./acts.ts";
 
@@ -67,14 +68,14 @@ describe.skipIf(requireOr(missingCompiler))("cancelling, breaking, pools", () =>
 		const opening = Jail.open(policy, { signal: abort.signal });
 		abort.abort();
 		await expect(opening).rejects.toMatchObject({ code: "JAIL_CLOSED" });
-		await vi.waitFor(() => expect(ownLeftovers()).toEqual([]));
+		await vi.waitFor(() => expect(ownLeftovers()).toEqual([]), SOON);
 	});
 
 	it("pid 1 is killed: the program ends with it, the jail is broken and says so", async () => {
 		const jail = await Jail.open(policy);
 		const running = jail.exec(["sleep", "100"], QUIET);
 		const [pid] = await pid1s();
-		await vi.waitFor(() => expect(childrenOf(pid ?? -1)).toHaveLength(1));
+		await vi.waitFor(() => expect(childrenOf(pid ?? -1)).toHaveLength(1), SOON);
 		process.kill(pid ?? -1, "SIGKILL");
 		expect(await running).toMatchObject({ kind: "signaled", signal: "SIGKILL" });
 		await expect(jail.exec(["true"], QUIET)).rejects.toMatchObject({ code: "JAIL_CLOSED" });
@@ -86,7 +87,7 @@ describe.skipIf(requireOr(missingCompiler))("cancelling, breaking, pools", () =>
 		const jail = await Jail.open(policy);
 		const [pid] = await pid1s();
 		process.kill(pid ?? -1, "SIGKILL");
-		await vi.waitFor(() => expect(jail.broken).toBe(true));
+		await vi.waitFor(() => expect(jail.broken).toBe(true), SOON);
 		await jail.close();
 	});
 
@@ -102,7 +103,7 @@ describe.skipIf(requireOr(missingCompiler))("cancelling, breaking, pools", () =>
 		expect([pool.running, pool.waiting]).toEqual([2, 2]);
 		abort.abort();
 		expect(await waiting).toMatchObject({ kind: "cancelled" });
-		await vi.waitFor(() => expect(firsts.flatMap(childrenOf)).toHaveLength(2));
+		await vi.waitFor(() => expect(firsts.flatMap(childrenOf)).toHaveLength(2), SOON);
 		for (const pid of firsts) process.kill(pid, "SIGKILL");
 		expect(await Promise.all(doomed)).toMatchObject([{ kind: "signaled" }, { kind: "signaled" }]);
 		expect((await last).stdout?.toString()).toBe("last\n");
@@ -115,7 +116,7 @@ describe.skipIf(requireOr(missingCompiler))("cancelling, breaking, pools", () =>
 		const pool = new Pool(policy, { size: 1 });
 		const running = pool.exec(["sleep", "100"], QUIET);
 		const waiting = pool.exec(["true"], QUIET).catch((error: unknown) => error);
-		await vi.waitFor(async () => expect((await pid1s()).flatMap(childrenOf)).toHaveLength(1));
+		await vi.waitFor(async () => expect((await pid1s()).flatMap(childrenOf)).toHaveLength(1), SOON);
 		await pool.close();
 		expect(await running).toMatchObject({ kind: "cancelled" });
 		expect(await waiting).toMatchObject({ code: "JAIL_CLOSED" });
@@ -180,7 +181,7 @@ describe.skipIf(requireOr(missingCompiler))("cancelling, breaking, pools", () =>
 				},
 			});
 			expect(result).toMatchObject(OK);
-			await vi.waitFor(() => expect(Buffer.concat(chunks).toString()).toBe("12 34\r\n/dev/pts/0\r\nx\r\n"));
+			await vi.waitFor(() => expect(Buffer.concat(chunks).toString()).toBe("12 34\r\n/dev/pts/0\r\nx\r\n"), SOON);
 		}
 	});
 
@@ -211,7 +212,7 @@ describe.skipIf(requireOr(missingCompiler))("cancelling, breaking, pools", () =>
 			await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
 			child.kill("SIGKILL");
 			await once(child, "exit");
-			await vi.waitFor(() => expect(mine()).toEqual([]), { timeout: 10_000 });
+			await vi.waitFor(() => expect(mine()).toEqual([]), SOON);
 		}
 	});
 

@@ -8,6 +8,7 @@ import type { Policy } from "../../src/policy/types.ts";
 import { missingCompiler } from "../executor/c-program.ts";
 import { childrenOf } from "../executor/peer.ts";
 import { removeFolder } from "../helpers/folder.ts";
+import { SOON } from "../helpers/patience.ts";
 import { network, policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { type Acts, compileActs, MIB, ownLeftovers, policy, QUIET } from "./acts.ts";
@@ -137,7 +138,7 @@ describe.skipIf(requireOr(missingCompiler))("what one program leaves for the nex
 		const abort = new AbortController();
 		try {
 			const making = one.exec(["sh", "-c", `${program()} make; exec sleep 100`], { ...QUIET, signal: abort.signal });
-			await vi.waitFor(() => expect(pidsOf("sleep")).toBeGreaterThan(0), { timeout: 5000 });
+			await vi.waitFor(() => expect(pidsOf("sleep")).toBeGreaterThan(0), SOON);
 			expect(textOf(await act(other, ["look"]))).toBe("\n");
 			expect(textOf(await other.exec(["sh", "-c", "ls -A /dev/shm; cat /proc/[0-9]*/comm"], QUIET))).not.toMatch(
 				/vmjail$|sleep/m,
@@ -168,7 +169,7 @@ describe.skipIf(requireOr(missingCompiler))("what one program leaves for the nex
 			] as const) {
 				const abort = new AbortController();
 				const running = act(one, holds, { signal: abort.signal });
-				await vi.waitFor(() => expect(pidsOf("acts")).toBeGreaterThan(0), { timeout: 5000 });
+				await vi.waitFor(() => expect(pidsOf("acts")).toBeGreaterThan(0), SOON);
 				await new Promise((resolve) => setTimeout(resolve, 50));
 				const asked = await act(other, asks, { limits: { wallMs: 300 } });
 				if (answer !== undefined) expect(textOf(asked)).toBe(answer);

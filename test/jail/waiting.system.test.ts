@@ -11,7 +11,7 @@ import { Jail } from "../../src/jail/jail.ts";
 import { closeSession, session } from "../../src/jail/session.ts";
 import { childrenOf, nameOf, WAITING } from "../executor/peer.ts";
 import { leftovers } from "../helpers/clean.ts";
-import { PATIENCE } from "../helpers/patience.ts";
+import { SOON } from "../helpers/patience.ts";
 import { policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { missingCaller, USER } from "../system/caller.ts";
@@ -34,7 +34,7 @@ function waiting(): Promise<number> {
 		childrenOf(zygote)
 			.flatMap((pid1) => childrenOf(pid1))
 			.find((pid) => nameOf(pid) === WAITING && /^Seccomp:\s2$/m.test(readFileSync(`/proc/${pid}/status`, "utf8")));
-	return vi.waitUntil(find, { timeout: 5_000 * PATIENCE });
+	return vi.waitUntil(find, SOON);
 }
 
 describe.each([
@@ -75,10 +75,10 @@ describe.each([
 		const vmjail = Number(readFileSync(`/proc/${pids[0]}/status`, "utf8").match(/^PPid:\s(\d+)/m)?.[1]);
 		if (vmjail > 1) process.kill(vmjail, "SIGKILL");
 		const isLeft = () => pids.filter((pid: string) => existsSync(`/proc/${pid}`));
-		await vi.waitFor(() => expect(isLeft()).toEqual([]), { timeout: 5_000 * PATIENCE });
+		await vi.waitFor(() => expect(isLeft()).toEqual([]), SOON);
 		const ids = [vmjail, child.pid].map((pid) => `/vmjail-${pid}-`);
 		const groups = () => leftovers().filter((one) => ids.some((id) => one.includes(id)));
-		await vi.waitFor(() => expect(groups()).toEqual([]), { timeout: 5_000 * PATIENCE });
+		await vi.waitFor(() => expect(groups()).toEqual([]), SOON);
 	});
 });
 
