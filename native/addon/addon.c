@@ -126,5 +126,6 @@ NAPI_MODULE_INIT()
 	add_file_functions(env, exports);
 	add_look_functions(env, exports);
 	add_peer_functions(env, exports);
+	add_discard_functions(env, exports);
 	return exports;
 }

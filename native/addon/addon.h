@@ -17,5 +17,6 @@ void add_relay_functions(napi_env env, napi_value exports);
 void add_file_functions(napi_env env, napi_value exports);
 void add_look_functions(napi_env env, napi_value exports);
 void add_peer_functions(napi_env env, napi_value exports);
+void add_discard_functions(napi_env env, napi_value exports);
 
 #endif

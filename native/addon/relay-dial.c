@@ -200,6 +200,8 @@ static void admit(struct relay *r, int fd)
 
 void relay_accept(struct relay *r, int listener)
 {
+	/* Before anything is taken: who finds the listener empty afterwards can rely on it. */
+	__atomic_store_n(&r->touched, true, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < ACCEPTED_AT_A_TIME; i++) {
 		const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		/* Out of descriptors: what waits is tried again as others close; the listener is level-triggered, so not at full speed. */

@@ -4,6 +4,7 @@
  *   relay.post(records: Uint8Array): void
  *   relay.take(bytes: number): number       of the rate; milliseconds to wait before more may be taken
  *   relay.connections(): number
+ *   relay.touched(): boolean                has anything ever come to a listener? Once a listener is empty, this knows of all that came
  *   relay.close(): Buffer                   resets everything; the last records
  */
 #include "relay.h"
@@ -162,6 +163,15 @@ static napi_value connections(napi_env env, napi_callback_info info)
 	return result;
 }
 
+static napi_value touched(napi_env env, napi_callback_info info)
+{
+	napi_value result;
+	size_t argc = 0;
+	struct relay *r = this_relay(env, info, &argc, NULL);
+	napi_get_boolean(env, __atomic_load_n(&r->touched, __ATOMIC_SEQ_CST), &result);
+	return result;
+}
+
 static napi_value close_relay(napi_env env, napi_callback_info info)
 {
 	napi_value result;
@@ -260,6 +270,7 @@ static napi_value start_relay(napi_env env, napi_callback_info info)
 		{"post", NULL, post, NULL, NULL, NULL, napi_enumerable, r},
 		{"take", NULL, take, NULL, NULL, NULL, napi_enumerable, r},
 		{"connections", NULL, connections, NULL, NULL, NULL, napi_enumerable, r},
+		{"touched", NULL, touched, NULL, NULL, NULL, napi_enumerable, r},
 		{"close", NULL, close_relay, NULL, NULL, NULL, napi_enumerable, r},
 	};
 	napi_create_object(env, &object);

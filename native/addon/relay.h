@@ -163,6 +163,7 @@ struct relay {
 	uint32_t most_connections;
 	uint32_t most_pending;
 	bool tell_all; /* of connections that are not inspected too */
+	bool touched;  /* atomic: something has come to a listener */
 	uint64_t now_ms;
 
 	struct ask *buckets[MOST_ASKED];

@@ -32,6 +32,8 @@ export interface Addon {
 	): () => void;
 	/** Sends a whole IP packet by a connected raw socket, never waiting; false where it could not be sent. */
 	sendPacket(socket: number, packet: Uint8Array): boolean;
+	/** Throws away what waits on a socket: connections that nobody has accepted, datagrams. How many that were. */
+	discard(socket: number): number;
 	/**
 	 * Owns a seccomp listener (seccomp_unotify(2)); calls back for each call that waits: its id, the process as this one
 	 * sees it, the number of the call and its arguments. Returns what closes the listener.
@@ -58,6 +60,7 @@ export interface Addon {
 		post(records: Uint8Array): void;
 		take(bytes: number): number;
 		connections(): number;
+		touched(): boolean;
 		close(): Buffer;
 	};
 	/**

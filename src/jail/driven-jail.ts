@@ -64,6 +64,10 @@ export async function openDriven(
 
 function refuseWhatIsNotReused(driver: Driver, policy: Policy): void {
 	refuseUnavailable(policy, driver.name);
+	if (policy.security.network.mode === "hostwithpolicy") {
+		const what = `security.network.mode: hostwithpolicy: not available in jails of ${driver.name}'s that are used again`;
+		throw new VmjailError("NOT_AVAILABLE", what, { remedy: 'Use the runtime "runlc", or run() for each program.' });
+	}
 	if (policy.system.capabilities.length > 0) {
 		throw new VmjailError(
 			"NOT_AVAILABLE",

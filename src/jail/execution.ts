@@ -5,6 +5,7 @@ import type { VmjailError } from "../errors.ts";
 import type { ExecDenial, ExitReport, StepFailure } from "../executor/frames.ts";
 import type { ExecReply, ResetReply } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
+import type { NetworkEvent } from "../network/events.ts";
 import type { Denial } from "../outcome/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import { type Cause, checkCleanup, groupUsage, outcomeOf, rawEnd } from "./ending.ts";
@@ -13,6 +14,7 @@ import { asLaunch, type Inside, renewalError } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { type ExecLimits, limitsFor } from "./limits.ts";
 import type { Prepared } from "./programs.ts";
+import { networkDenial, programDenial } from "./refusals.ts";
 import { Budget, besideTerminal, type OpenStreams, openStreams, type Streams } from "./stdio.ts";
 import type { RunResult, TerminalRequest } from "./types.ts";
 
@@ -33,6 +35,8 @@ export interface ExecOptions extends Streams {
 	/** Ends the program, not the jail; the outcome is then `cancelled`. */
 	readonly signal?: AbortSignal;
 	readonly onDenial?: (denial: Denial) => void;
+	/** Called for each thing that the network gateway saw or refused of this program, as it happens. */
+	readonly onNetworkEvent?: (event: NetworkEvent) => void;
 }
 
 export type ExecResult = RunResult & {
@@ -120,11 +124,17 @@ export class Execution {
 	}
 
 	async #runNow(): Promise<ExecResult> {
+		const { network } = this.#inside;
+		if (network !== undefined) {
+			const reportAll = this.#options.onNetworkEvent !== undefined;
+			await network.begin({ onEvent: (event) => this.#onNetworkEvent(event), reportAll });
+			if (this.#cause !== "none") return this.#notRun([]);
+		}
 		const { replied, streams } = this.#execute();
 		const reply = await replied;
 		streams.stop();
 		for (const timer of this.#timers) clearTimeout(timer);
-		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr]);
+		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr, network?.end()]);
 		if (reply.kind === "failed" && reply.of === "workload") throw this.#launchError(reply.failure);
 		if (reply.kind !== "exited") {
 			this.#checkReset(reply);
@@ -174,7 +184,12 @@ export class Execution {
 			},
 			this.#inside.around.passable,
 		);
-		const receivers = terminal === undefined ? [] : [(fd: number) => terminal.onMaster(fd, budget)];
+		const { network } = this.#inside;
+		// In the order in which the plan sends them: the terminal from pid 1, then the listener from the program's process.
+		const receivers = [
+			...(terminal === undefined ? [] : [(fd: number) => terminal.onMaster(fd, budget)]),
+			...(network === undefined ? [] : [(fd: number) => network.network.explain(fd)]),
+		];
 		try {
 			const replied = process.exec({
 				program: this.#program.encoded,
@@ -255,15 +270,19 @@ export class Execution {
 		if (reply.kind === "failed") throw renewalError(this.#inside, reply.failure);
 	}
 
-	#denyProgram({ path, pid, killed, launching }: ExecDenial): void {
-		if (launching && !killed) {
-			this.#refusedAtLaunch ??= path;
-			return;
-		}
-		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
-		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)") && !path.includes("\\");
-		const denial: Denial = { control: "exec", detail, ...(hasPath ? { allowedBy: `--exec ${path}` } : {}) };
+	#denyProgram(denial: ExecDenial): void {
+		if (denial.launching && !denial.killed) this.#refusedAtLaunch ??= denial.path;
+		else this.#deny(programDenial(denial));
+	}
+
+	#deny(denial: Denial): void {
 		this.#denials.push(denial);
 		this.#options.onDenial?.(denial);
+	}
+
+	/** The gateway saw or refused something. */
+	#onNetworkEvent(event: NetworkEvent): void {
+		this.#options.onNetworkEvent?.(event);
+		if (event.kind === "net.denied") this.#deny(networkDenial(event));
 	}
 }

@@ -12,6 +12,7 @@ import type { Files } from "./files.ts";
 import { launchError } from "./launch-error.ts";
 import type { Programs } from "./programs.ts";
 import type { Reusable } from "./reusable.ts";
+import type { ReusedNetwork } from "./reused-network.ts";
 import type { Passable } from "./stdio.ts";
 
 export interface Inside {
@@ -26,6 +27,8 @@ export interface Inside {
 	readonly programs: Programs;
 	readonly choice: Choice;
 	readonly around: Around;
+	/** Where the policy has network rules. */
+	readonly network?: ReusedNetwork;
 }
 
 /** The jail as the host's kernel has it: the same, or the one that holds the runtime in which the programs run. */

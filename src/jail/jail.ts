@@ -21,6 +21,7 @@ import { type ExecOptions, type ExecResult, Execution } from "./execution.ts";
 import { identityOf, JailFiles } from "./files.ts";
 import { asLaunch, type Inside, renewalError } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
+import { checkLostWith, networkFor, withNetwork } from "./networked.ts";
 import { Pins } from "./pins.ts";
 import { Programs } from "./programs.ts";
 import { prepareReusable, type Reusable } from "./reusable.ts";
@@ -51,6 +52,7 @@ export class Jail {
 		this.choice = inside.choice;
 		inside.process.end.then(() => {
 			this.#ended = true;
+			return inside.network?.close();
 		});
 	}
 
@@ -70,7 +72,6 @@ export class Jail {
 	}
 
 	static async #openWith(pins: Pins, policy: Policy, options: JailOptions): Promise<Jail> {
-		refuseNetworked(policy);
 		const at = session();
 		const { runtime, rollback } = policy.system;
 		if (runtime !== "runlc" || rollback !== "") {
@@ -108,22 +109,30 @@ export class Jail {
 	): Promise<Jail> {
 		const host = await at.facts();
 		if (signal?.aborted) throw cancelled();
-		const reusable = prepareReusable(policy, host, at.newGroupId(), pins.keep);
-		const { facts, spec } = reusable;
+		const id = at.newGroupId();
+		const prepared = prepareReusable(policy, host, id, pins.keep);
+		const { facts, spec } = prepared;
+		const network = await networkFor(at, policy, { facts, jail: id, ownKernel: false });
+		const parentJail = network?.network.parentJail;
+		const reusable = parentJail === undefined ? prepared : { ...prepared, plan: { ...prepared.plan, parentJail } };
 		const plan = encodePlan(reusable.plan, facts.arch);
-		const kept = reusable.kept([]);
+		const kept = reusable.kept(network?.network.workloadSteps ?? []);
 		const keptProgram = encodeKept(kept, plan, reusable.plan, facts.arch);
 		const process = at.zygote.launch(plan);
 		const abort = () => process.close();
 		signal?.addEventListener("abort", abort, { once: true });
 		try {
-			const root = await firstReset(process, reusable, kept, plan);
+			const root = await withNetwork(
+				firstReset(process, reusable, kept, plan),
+				network?.connect(process, abort),
+				abort,
+			);
 			process.keep(keptProgram);
 			const files = new JailFiles(root, identityOf(spec));
 			const programs = new Programs(reusable, plan);
-			const close = () => process.close();
-			const around = { plan: reusable.plan, reports: plan.reports, checkLost, close };
-			const inside = { policy, reusable, process, plan, kept, keptProgram, files, programs, choice, around };
+			const around = { plan: reusable.plan, reports: plan.reports, checkLost: checkLostWith(network), close: abort };
+			const shared = { policy, reusable, process, plan, kept, keptProgram, files, programs, choice, around };
+			const inside = network === undefined ? shared : { ...shared, network };
 			return new Jail(at, inside, () => {
 				closeSync(root);
 				pins.close();
@@ -131,6 +140,7 @@ export class Jail {
 		} catch (error) {
 			process.close();
 			const end = await process.end;
+			await network?.close();
 			if (end === undefined) await at.sweepOwn();
 			if (signal?.aborted) throw cancelled();
 			throw error;
@@ -190,10 +200,11 @@ export class Jail {
 	}
 
 	async #close(): Promise<void> {
-		const { process, around } = this.#inside;
+		const { process, around, network } = this.#inside;
 		this.#running?.cancel();
 		around.close();
 		const end = await process.end;
+		await network?.close();
 		this.#release();
 		if (end === undefined) await this.#session.sweepOwn();
 		else checkCleanup(end, around.plan);
@@ -206,14 +217,6 @@ export class Jail {
 
 function cancelled(): VmjailError {
 	return new VmjailError("JAIL_CLOSED", "opening the jail was given up", { remedy: "The caller's signal did so." });
-}
-
-function refuseNetworked({ security }: Policy): void {
-	if (security.network.mode !== "hostwithpolicy") return;
-	const what = "security.network.mode: hostwithpolicy";
-	throw new VmjailError("NOT_AVAILABLE", `${what}: not available yet in jails that are used again`, {
-		remedy: "Use run() for each program.",
-	});
 }
 
 /** The jail's set-up, and the first renewal, which sends the jail's root. */

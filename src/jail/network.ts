@@ -12,7 +12,7 @@ import type { HostFacts } from "../host/types.ts";
 import type { NetworkEvent } from "../network/events.ts";
 import { hostFamilies } from "../network/families.ts";
 import { firewallBatches, gatewayFirewall } from "../network/firewall.ts";
-import { Gateway } from "../network/gateway.ts";
+import { Gateway, type RenewalIo } from "../network/gateway.ts";
 import type { Family } from "../network/ip.ts";
 import { judge } from "../network/judge.ts";
 import { furnishWorkload } from "../network/namespace/furnish.ts";
@@ -25,6 +25,7 @@ import type { Plan, Step, Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { launchError } from "./launch-error.ts";
 import { openStreams } from "./stdio.ts";
+import { flushTracked } from "./tracked.ts";
 
 type Network = Policy["security"]["network"];
 
@@ -40,6 +41,8 @@ export interface NetworkOptions {
 	readonly families?: readonly Family[];
 	/** Every connection, not only refusals and failures. */
 	readonly reportAll: boolean;
+	/** It will be asked to {@link JailNetwork.renew}. */
+	readonly renewed?: boolean;
 }
 
 /** The gateway of one jail. Made before the jail, connected when the jail is set up, closed after it. */
@@ -100,7 +103,10 @@ export class JailNetwork {
 
 	/** Sets up both namespaces; the sockets of G, by name. */
 	async #furnish(): Promise<ReadonlyMap<SocketName, number>> {
-		const { names, workload } = furnishWorkload(this.#rules, this.#families, needsUdp(this.#rules));
+		const { names, workload } = furnishWorkload(this.#rules, this.#families, {
+			udp: needsUdp(this.#rules),
+			renewed: this.#options.renewed === true,
+		});
 		const received: number[] = [];
 		await this.#run(workload, { stdin: "ignore" }, (descriptor) => received.push(descriptor));
 		return new Map(names.map((name, i) => [name, received[i] ?? -1]));
@@ -131,10 +137,27 @@ export class JailNetwork {
 			datagrams: { receive: addon.receiveDatagrams, send: addon.sendPacket, close: closeSync },
 			onEvent,
 			relay: addon,
+			...(sockets.has("tracked") ? { renewal: this.#renewal(at("tracked")) } : {}),
 			...(bytesPerSecond === undefined ? {} : { limits: { bytesPerSecond } }),
 			reportAll: this.#options.reportAll,
 			...(listen.length === 0 ? {} : { publish: { ports: listen, dial: (port: number) => this.#dial(port) } }),
 		});
+	}
+
+	#renewal(tracked: number): RenewalIo {
+		const { duplicate, discard } = loadAddon();
+		flushTracked(tracked); // found out now where it cannot be had
+		return { tracked, flush: flushTracked, duplicate, discard, close: closeSync };
+	}
+
+	/** See {@link Gateway.renew}. */
+	async renew(reportAll: boolean): Promise<void> {
+		await this.#gateway?.renew(reportAll);
+	}
+
+	/** Resolves when the gateway's namespaces have lost their pid 1. */
+	get end(): Promise<unknown> {
+		return this.#holder.end;
 	}
 
 	/** A connection to a port of the jail's loopback, made from inside. */
@@ -205,9 +228,14 @@ export class JailNetwork {
 		});
 	}
 
+	stopExplaining(): void {
+		this.#stopExplaining?.();
+		this.#stopExplaining = undefined;
+	}
+
 	/** After the jail's end. */
 	async close(): Promise<void> {
-		this.#stopExplaining?.();
+		this.stopExplaining();
 		await this.#turn;
 		await this.#gateway?.close();
 		if (this.#namespace !== undefined) closeSync(this.#namespace);

@@ -30,10 +30,17 @@ export class Pool {
 	readonly #queue = new Set<(turn: Turn) => void>();
 	/** Jails on their way out, and programs on theirs. */
 	readonly #leaving = new Set<Promise<unknown>>();
+	/** Jails that are being closed. */
+	readonly #closing = new Set<Promise<unknown>>();
+	/** Ports of the host that a jail of this policy takes: the next one can have them when it is gone. */
+	readonly #ports: readonly string[];
 	#running = 0;
 	#closed = false;
 
-	/** @throws VmjailError USAGE for a size or a number of uses that is no positive whole number */
+	/**
+	 * @throws VmjailError USAGE for a size or a number of uses that is no positive whole number, and for more than one jail
+	 *   of a policy that publishes ports: a port of the host is one jail's
+	 */
 	constructor(policy: Policy, options: PoolOptions) {
 		for (const [name, value] of Object.entries({ size: options.size, maxUses: options.maxUses ?? 1 })) {
 			if (Number.isSafeInteger(value) && value > 0) continue;
@@ -41,6 +48,12 @@ export class Pool {
 		}
 		this.#policy = policy;
 		this.#options = options;
+		this.#ports = portsOf(policy);
+		if (this.#ports.length === 0 || options.size === 1) return;
+		const what = "security.network.policy.listen";
+		throw new VmjailError("USAGE", `${what}: ${options.size} jails cannot all have port ${this.#ports.join(", ")}`, {
+			remedy: "Use one jail (size: 1, or vmjail serve --parallelism 1), or take the port out of the policy.",
+		});
 	}
 
 	/** Programs that run now. */
@@ -122,6 +135,7 @@ export class Pool {
 
 	async #openJail(): Promise<Held> {
 		const { size: _, maxUses: __, ...options } = this.#options;
+		if (this.#ports.length > 0) await Promise.allSettled(this.#closing);
 		const held: Held = { jail: await Jail.open(this.#policy, options), uses: 0 };
 		this.#all.add(held);
 		return held;
@@ -135,7 +149,9 @@ export class Pool {
 			return;
 		}
 		this.#all.delete(held);
-		this.#whileOpen(held.jail.close()).catch(() => undefined);
+		const closing = this.#whileOpen(held.jail.close()).catch(() => undefined);
+		this.#closing.add(closing);
+		void closing.then(() => this.#closing.delete(closing));
 	}
 
 	/** {@link close} waits for it. */
@@ -165,6 +181,11 @@ export class Pool {
 	[Symbol.asyncDispose](): Promise<void> {
 		return this.close();
 	}
+}
+
+function portsOf({ security: { network } }: Policy): readonly string[] {
+	if (network.mode !== "hostwithpolicy") return [];
+	return network.policy.listen.map(({ hostPort }) => `${hostPort}`);
 }
 
 function closed(): VmjailError {

@@ -162,7 +162,7 @@ export function specFor(
 export function planFor(
 	policy: Policy,
 	{ networked, spec, facts }: Omit<Specified, "mac">,
-	extra: Pick<ExtraSteps, "reusable"> = {},
+	extra: Pick<ExtraSteps, "reusable" | "heldMounts"> = {},
 ): Plan {
 	if (!networked) return planOf(spec, withRealPaths(facts), extra);
 	return planOf(belowGateway(spec, facts), withRealPaths(facts), {

@@ -6,7 +6,7 @@ import { limitedBy } from "../cgroup/settings.ts";
 import { VmjailError } from "../errors.ts";
 import type { Keep } from "../host/programs.ts";
 import type { HostFacts, Missing } from "../host/types.ts";
-import { belowGateway } from "../network/namespace/jail-plan.ts";
+import { belowGateway, resolverMount } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import { withRealPaths } from "../oci/host-path.ts";
 import type { Mount, Process, Resources, Spec } from "../oci/types.ts";
@@ -19,7 +19,7 @@ import type { Kept, Plan, Step, Waiting, Workload } from "../plan/types.ts";
 import { confinementSteps, entryOf, entryOfWaiting, mayWaitFiltered, waitingOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
 import { type ExecLimits, limitsFor, narrowed, rlimitsFor } from "./limits.ts";
-import { landlockMissing, planFor, specFor } from "./prepare.ts";
+import { landlockMissing, planFor, resolverInJail, specFor } from "./prepare.ts";
 
 /** In a spec without a command of its own. */
 export const NO_COMMAND = ["true"];
@@ -76,10 +76,12 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const plan = planFor(policy, { networked, spec, facts }, { reusable: true });
+	const heldMounts = networked ? [resolverMount(resolverInJail(policy, facts))] : [];
+	const plan = planFor(policy, { networked, spec, facts }, { reusable: true, heldMounts });
 	const inJail = networked ? belowGateway(spec, facts) : spec;
-	const renew = renewSteps(inJail, withRealPaths(facts), mountsFor(inJail, facts.programs ?? []));
-	const waiting = waitingFor({ spec, facts, groups }, policy);
+	const renew = renewSteps(inJail, withRealPaths(facts), [...mountsFor(inJail, facts.programs ?? []), ...heldMounts]);
+	// A process that waits can send nothing: the listener by which refusals are explained is made for each program.
+	const waiting = networked ? undefined : waitingFor({ spec, facts, groups }, policy);
 	return {
 		spec,
 		facts,

@@ -16,6 +16,7 @@ import { launchError } from "./launch-error.ts";
 import type { JailNetwork } from "./network.ts";
 import { Pins } from "./pins.ts";
 import type { Prepared } from "./prepare.ts";
+import { networkDenial, programDenial } from "./refusals.ts";
 import { type Session, session } from "./session.ts";
 import { Budget, besideTerminal, type OpenStreams, openStreams } from "./stdio.ts";
 import type { Running, RunOptions, RunResult } from "./types.ts";
@@ -145,21 +146,12 @@ class Run implements Running {
 	/** The gateway refused something. */
 	onNetworkEvent(event: NetworkEvent): void {
 		this.#onEvent?.(event);
-		if (event.kind !== "net.denied") return;
-		const allowedBy = event.wouldAllow === undefined ? {} : { allowedBy: event.wouldAllow.flag };
-		const by = event.process === undefined ? "" : `${event.process.exe ?? ""} (process ${event.process.pid}): `;
-		this.#deny({ control: "network", detail: `${by}${event.message}`, ...allowedBy });
+		if (event.kind === "net.denied") this.#deny(networkDenial(event));
 	}
 
-	#denyProgram({ path, pid, killed, launching }: ExecDenial): void {
-		if (launching && !killed) {
-			this.#refusedAtLaunch ??= path;
-			return;
-		}
-		const detail = `${path} (process ${pid}) is not in security.process.allow${killed ? "; killed before it ran" : ""}`;
-		// What has no path (a deleted or memory file, a program that may not be looked at) cannot be listed.
-		const hasPath = path.startsWith("/") && !path.endsWith(" (deleted)") && !path.includes("\\");
-		this.#deny({ control: "exec", detail, ...(hasPath ? { allowedBy: `--exec ${path}` } : {}) });
+	#denyProgram(denial: ExecDenial): void {
+		if (denial.launching && !denial.killed) this.#refusedAtLaunch ??= denial.path;
+		else this.#deny(programDenial(denial));
 	}
 
 	#deny(denial: Denial): void {

@@ -18,17 +18,31 @@ export type DialJail = (port: number) => Promise<Duplex & Coupled>;
 export interface Published {
 	/** As asked for; `hostPort` is the real one where 0 was asked for. */
 	readonly ports: readonly PublishedPort[];
+	/** Resets every connection, and those that wait to be accepted. Resolves when all of them have been reported. */
+	reset(): Promise<void>;
 	/** Stops listening and resets every connection. */
 	close(): Promise<void>;
 }
 
 const MOST_CONNECTIONS = 1024;
 
-interface PublishOptions {
-	readonly dial: DialJail;
+/** Whom a connection is for: the program that runs when it comes. */
+export interface Publisher {
 	readonly report: Report;
 	readonly nextId: () => number;
 	readonly rate: Rate;
+}
+
+interface Open {
+	readonly clients: Set<Socket>;
+	/** Those that reached a program: each resolves when both of its ends are gone. */
+	readonly joined: Set<Promise<void>>;
+}
+
+interface PublishOptions {
+	readonly dial: DialJail;
+	/** Asked for each connection. */
+	readonly publisher: () => Publisher;
 }
 
 /**
@@ -36,11 +50,19 @@ interface PublishOptions {
  *   left listening then
  */
 export async function publish(ports: readonly PublishedPort[], options: PublishOptions): Promise<Published> {
-	const open = new Set<Socket>();
+	const open: Open = { clients: new Set(), joined: new Set() };
 	const servers: Server[] = [];
+	const resets = { waiting: 0 };
+	const reset = async (): Promise<void> => {
+		// What waits is accepted in the next round of the event loop, and by the second of these that is over.
+		resets.waiting++;
+		setImmediate(() => setImmediate(() => resets.waiting--));
+		for (const socket of open.clients) socket.resetAndDestroy();
+		await Promise.all(open.joined);
+	};
 	const close = async (): Promise<void> => {
 		const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
-		for (const socket of open) socket.resetAndDestroy();
+		for (const socket of open.clients) socket.resetAndDestroy();
 		await Promise.all(closed);
 	};
 	const published: PublishedPort[] = [];
@@ -48,7 +70,10 @@ export async function publish(ports: readonly PublishedPort[], options: PublishO
 		for (const port of ports) {
 			const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
 			server.maxConnections = MOST_CONNECTIONS;
-			server.on("connection", (client) => void join(client, port.jailPort, options, open));
+			server.on("connection", (client) => {
+				if (resets.waiting > 0) client.resetAndDestroy();
+				else void join(client, port.jailPort, options, open);
+			});
 			await listen(server, port);
 			servers.push(server);
 			const address = server.address();
@@ -61,7 +86,7 @@ export async function publish(ports: readonly PublishedPort[], options: PublishO
 		await close();
 		throw error;
 	}
-	return { ports: published, close };
+	return { ports: published, reset, close };
 }
 
 async function listen(server: Server, { hostAddress, hostPort }: PublishedPort): Promise<void> {
@@ -89,15 +114,11 @@ const remedies: Readonly<Record<string, string>> = {
 	EADDRNOTAVAIL: "Publish on an address that this host has.",
 };
 
-async function join(
-	client: Socket,
-	jailPort: number,
-	{ dial, report, nextId, rate }: PublishOptions,
-	open: Set<Socket>,
-): Promise<void> {
-	open.add(client);
-	client.once("close", () => open.delete(client));
+async function join(client: Socket, jailPort: number, { dial, publisher }: PublishOptions, open: Open): Promise<void> {
+	open.clients.add(client);
+	client.once("close", () => open.clients.delete(client));
 	client.on("error", () => undefined);
+	const { report, nextId, rate } = publisher();
 	const peer = formatEndpoint(client.remoteAddress ?? "", client.remotePort ?? 0);
 	const started = performance.now();
 	let inside: Duplex & Coupled;
@@ -110,19 +131,21 @@ async function join(
 	if (client.destroyed) return void inside.destroy();
 	const id = nextId();
 	report({ kind: "net.accept", id, peer, jailPort });
-	couple(client, inside, () => {
-		const durationMs = Math.round(performance.now() - started);
-		// What the jail sent is what the client was sent.
-		report({
-			kind: "net.close",
-			id,
-			destination: peer,
-			sent: client.bytesWritten,
-			received: client.bytesRead,
-			durationMs,
-		});
-	});
+	const over = new Promise<void>((resolve) => couple(client, inside, resolve));
 	pump(client, inside, rate);
 	pump(inside, client, rate);
 	client.resume();
+	open.joined.add(over);
+	await over;
+	open.joined.delete(over);
+	const durationMs = Math.round(performance.now() - started);
+	// What the jail sent is what the client was sent.
+	report({
+		kind: "net.close",
+		id,
+		destination: peer,
+		sent: client.bytesWritten,
+		received: client.bytesRead,
+		durationMs,
+	});
 }

@@ -16,6 +16,8 @@ import type { Plan, Step } from "./types.ts";
 export interface ExtraSteps {
 	/** For a jail that is used again: what {@link renewSteps} needs is held open. */
 	readonly reusable?: true;
+	/** Mounts that {@link beforeRoot} makes: held open too, where they stand on what is renewed. */
+	readonly heldMounts?: readonly Mount[];
 	/** When everything is mounted and the host can still be seen. */
 	readonly beforeRoot?: readonly Step[];
 	readonly last?: readonly Step[];
@@ -37,7 +39,8 @@ export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Pl
 	const landlock = facts.landlockAbi > 0;
 	const programs = facts.programs ?? [];
 	const mounts = mountsFor(spec, programs);
-	const { reusable } = extra;
+	const { reusable, heldMounts = [] } = extra;
+	const held = [...mounts, ...heldMounts];
 	return {
 		cloneFlags: cloneFlags(spec.linux),
 		before: openSnapshotSteps(programs),
@@ -51,18 +54,19 @@ export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Pl
 			...maskSteps(spec.linux.maskedPaths ?? [], facts.paths),
 			...snapshotSteps(programs),
 			...(programs.length === 0 ? [] : memfdSteps()),
-			...(reusable ? [...closeDevSteps(), ...noTimeWaitSteps(spec.linux)] : []),
+			...(reusable ? noTimeWaitSteps(spec.linux) : []),
 			...readonlySteps(spec.linux.readonlyPaths ?? [], facts.paths),
 			...(extra.beforeRoot ?? []),
+			...(reusable ? closeDevSteps() : []),
 			...enterRootSteps(),
 			...namespaceSteps(spec),
 			...allowSteps(programs),
 			...(landlock ? rulesetSteps(spec, facts) : []),
-			...(reusable ? holdSteps(mounts) : []),
+			...(reusable ? holdSteps(held) : []),
 			...(extra.last ?? []),
 		],
 		account: [],
 		cleanup: [],
-		keep: [...(landlock ? [RULESET] : []), ...(reusable ? heldSlots(mounts) : [])],
+		keep: [...(landlock ? [RULESET] : []), ...(reusable ? heldSlots(held) : [])],
 	};
 }

@@ -12,7 +12,7 @@ export const VMJAIL = join(import.meta.dirname, "../../vmjail");
 const NOBODY = 65534;
 
 /** What the lab gives a program to trust its certificates, and nothing else of the caller's. */
-const PASSED = [
+export const PASSED = [
 	"PATH",
 	"HOME",
 	"SSL_CERT_FILE",

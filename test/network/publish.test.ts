@@ -26,9 +26,7 @@ async function published(dial: DialJail, jailPort: number, events: NetworkEvent[
 	const report = reporter("j", (event) => events.push(event));
 	const result = await publish([{ hostAddress: "127.0.0.1", hostPort: 0, jailPort }], {
 		dial,
-		report,
-		nextId: () => 1,
-		rate: unlimited,
+		publisher: () => ({ report, nextId: () => 1, rate: unlimited }),
 	});
 	closers.push(() => result.close());
 	return { ...result, port: result.ports[0]?.hostPort ?? 0 };
@@ -97,7 +95,7 @@ describe("a published port", () => {
 		await closers.pop()?.();
 		const both = [free, taken].map((hostPort) => ({ hostAddress: "127.0.0.1", hostPort, jailPort: 1 }));
 		await expect(
-			publish(both, { dial, report: () => undefined, nextId: () => 1, rate: unlimited }),
+			publish(both, { dial, publisher: () => ({ report: () => undefined, nextId: () => 1, rate: unlimited }) }),
 		).rejects.toMatchObject({
 			code: "HOST_UNSUPPORTED",
 			message: `security.network.policy.listen: 127.0.0.1:${taken}: EADDRINUSE`,

@@ -18,6 +18,8 @@ export interface Answering {
 	readonly report: Report;
 	/** What the jail can use: without IPv6 there are no AAAA records. */
 	readonly families: readonly Family[];
+	/** Has the program that asked ended? Then nobody is to hear the answer. */
+	readonly isOver?: () => boolean;
 }
 
 /** Seconds. A synthetic address never changes; the name behind it may cease to exist. */

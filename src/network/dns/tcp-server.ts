@@ -18,24 +18,31 @@ const limits = {
 export interface DnsTcpServer {
 	/** Not listening yet. */
 	readonly server: Server;
+	/** Ends every connection. */
+	reset(): void;
 	/** Stops listening and ends every connection. */
 	close(): void;
 }
 
-export function dnsTcpServer(context: Answering): DnsTcpServer {
+/** @param answering asked for each connection */
+export function dnsTcpServer(answering: () => Answering): DnsTcpServer {
 	const open = new Set<Socket>();
 	const server = createServer({ noDelay: true }, (socket) => {
 		open.add(socket);
 		socket.once("close", () => open.delete(socket));
-		serve(socket, context);
+		serve(socket, answering());
 	});
 	server.maxConnections = limits.connections;
 	server.on("error", () => undefined);
+	const reset = () => {
+		for (const socket of open) socket.resetAndDestroy();
+	};
 	return {
 		server,
+		reset,
 		close() {
 			server.close();
-			for (const socket of open) socket.destroy();
+			reset();
 		},
 	};
 }

@@ -6,16 +6,16 @@ import type { Family } from "../ip.ts";
 import { familySysctls, gatewaySettings, gatewaySysctls, jailSettings, jailSysctls } from "../routes.ts";
 import type { Rules } from "../rules.ts";
 import { netlinkSteps } from "./netlink.ts";
-import { type SocketName, socketSteps } from "./sockets.ts";
+import { type SocketName, socketSteps, type WantedSockets } from "./sockets.ts";
 import { JAIL, sysctlSteps } from "./tools.ts";
 
 /** The workload takes the jail's network namespace as its fourth descriptor, and sends the sockets in the order of `names`. */
 export function furnishWorkload(
 	rules: Rules,
 	families: readonly Family[],
-	udp: boolean,
+	wanted: WantedSockets,
 ): { readonly names: readonly SocketName[]; readonly workload: Workload } {
-	const { names, steps } = socketSteps(families, udp);
+	const { names, steps } = socketSteps(families, wanted);
 	return {
 		names,
 		workload: {

@@ -1,7 +1,7 @@
 /** What the jail's own plan gets besides, where a gateway serves it. */
 
 import type { HostFacts } from "../../host/types.ts";
-import type { Spec } from "../../oci/types.ts";
+import type { Mount, Spec } from "../../oci/types.ts";
 import {
 	AT_FDCWD,
 	MOUNT_ATTR_NODEV,
@@ -69,6 +69,11 @@ export function resolverSteps(target: string, shown: boolean): readonly Step[] {
 		{ label: "unmount the place of resolv.conf", call: "umount2", args: [cstring(name), 2] },
 		{ label: "remove the place of resolv.conf", call: "unlinkat", args: [{ slot: "dev" }, cstring(name), 0x200] },
 	];
+}
+
+/** What {@link resolverSteps} mount, for a jail that has to put it back. */
+export function resolverMount(target: string): Mount {
+	return { destination: target, type: "none", options: ["bind", "ro"] };
 }
 
 /** The host's resolv.conf is a link into /run, which is the jail's own and empty: the file it names is made there. */

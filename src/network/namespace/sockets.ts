@@ -8,6 +8,8 @@ import { DNS_PORT, link, TCP_PORT, UDP_PORT } from "../layout.ts";
 import { JAIL } from "./tools.ts";
 
 const AF_INET6 = 10;
+const AF_NETLINK = 16;
+const NETLINK_NETFILTER = 12;
 const SOCK_STREAM = 1;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
@@ -25,7 +27,7 @@ const IPV6_TRANSPARENT = 75;
 
 const BACKLOG = 4096;
 
-export type SocketName = "tcp4" | "tcp6" | "dnsUdp" | "dnsTcp" | "udp4" | "udp6" | "send4" | "send6";
+export type SocketName = "tcp4" | "tcp6" | "dnsUdp" | "dnsTcp" | "udp4" | "udp6" | "send4" | "send6" | "tracked";
 
 type Option = readonly [level: number, name: number, value: 0 | 1];
 
@@ -138,13 +140,36 @@ function stepsOf(plan: SocketPlan): readonly Step[] {
 	];
 }
 
+/** A way to G's connection tracking. Who uses it must have CAP_NET_ADMIN over G too, as whoever made G's user namespace has. */
+function trackedSteps(): readonly Step[] {
+	const name: SocketName = "tracked";
+	return [
+		{
+			label: "open the gateway's connection tracking",
+			call: "socket",
+			args: [AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | O_CLOEXEC, NETLINK_NETFILTER],
+			save: name,
+		},
+		{ label: "hand it to vmjail", call: "send_descriptor", args: [{ slot: name }] },
+	];
+}
+
+export interface WantedSockets {
+	/** See `needsUdp`. */
+	readonly udp: boolean;
+	/** For a gateway that serves one program after the other. */
+	readonly renewed: boolean;
+}
+
 /** Steps of a process in G that open the sockets and send them, in the order of `names`. */
 export function socketSteps(
 	families: readonly Family[],
-	udp: boolean,
+	{ udp, renewed }: WantedSockets,
 ): { readonly names: readonly SocketName[]; readonly steps: readonly Step[] } {
 	const all = plans(families, udp);
-	return { names: all.map(({ name }) => name), steps: all.flatMap(stepsOf) };
+	const names = all.map(({ name }) => name);
+	const steps = all.flatMap(stepsOf);
+	return renewed ? { names: [...names, "tracked"], steps: [...steps, ...trackedSteps()] } : { names, steps };
 }
 
 /** A workload that opens a connection to a port of the jail's own loopback, from inside, and sends it. */

@@ -25,6 +25,8 @@ export interface NativeRelay {
 	/** Takes bytes of the rate; milliseconds to wait before more may be taken. */
 	take(bytes: number): number;
 	connections(): number;
+	/** Has anything ever come to a listener? Once a listener is empty, this knows of all that came. */
+	touched(): boolean;
 	/** Resets every connection; the last records. */
 	close(): Uint8Array;
 }

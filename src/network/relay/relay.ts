@@ -26,6 +26,7 @@ export interface RelayContext {
 	readonly report: Report;
 	/** Numbers connections in events; shared with the other parts of the gateway. */
 	readonly nextId: () => number;
+	readonly isOver?: () => boolean;
 }
 
 export interface TcpRelayOptions {
@@ -77,6 +78,11 @@ export class TcpRelay implements RelayEvents {
 	/** Connections at this moment. */
 	get connections(): number {
 		return this.#closed ? 0 : this.#native.connections();
+	}
+
+	/** Has anything ever come to its listeners? To be asked when they have been emptied. */
+	get touched(): boolean {
+		return !this.#closed && this.#native.touched();
 	}
 
 	/** Takes bytes of the jail's rate; milliseconds to wait before more may be taken. */
