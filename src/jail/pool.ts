@@ -94,7 +94,7 @@ export class Pool {
 		if (turn === "closed") throw closed();
 		if (turn === "cancelled") return notRun(RUNLC, [], []);
 		try {
-			const held = this.#idle.shift() ?? (await this.#openJail());
+			const held = this.#takeIdle() ?? (await this.#openJail());
 			try {
 				held.uses++;
 				return await held.jail.exec(command, options);
@@ -131,6 +131,15 @@ export class Pool {
 	#next(): void {
 		const [first] = this.#queue;
 		if (first !== undefined && this.#running < this.#options.size) first("go");
+	}
+
+	/** One that works: some may have broken while nothing ran in them. */
+	#takeIdle(): Held | undefined {
+		for (;;) {
+			const held = this.#idle.shift();
+			if (held === undefined || !held.jail.broken) return held;
+			this.#giveBack(held);
+		}
 	}
 
 	async #openJail(): Promise<Held> {

@@ -33,10 +33,10 @@ function unmapped(address: Uint8Array): Ip {
 	return ipOfBytes(isMapped ? address.subarray(12) : address);
 }
 
-/** Addresses that never leave the jail. */
+/** Addresses that never leave the jail. Connecting to the unspecified one means this machine: ip(7), RFC 4291, 2.5.2. */
 function staysInside(ip: Ip): boolean {
 	const own = parseIp(link[ip.family].jail);
-	return LOOPBACK.some((block) => contains(block, ip)) || own?.value === ip.value;
+	return ip.value === 0n || LOOPBACK.some((block) => contains(block, ip)) || own?.value === ip.value;
 }
 
 /** Will a connection or datagram to this place get through the jail's routes, by any protocol? */

@@ -7,7 +7,7 @@ import { VmjailError } from "../errors.ts";
 import type { PublishedPort } from "../policy/types.ts";
 import type { Report } from "./events.ts";
 import { formatEndpoint } from "./ip.ts";
-import { type Coupled, couple, pump, type Rate } from "./relay/pump.ts";
+import { type Coupled, couple, pump, type Rate, reset as resetSocket } from "./relay/pump.ts";
 
 /**
  * A connection to a port of the jail's loopback, allowHalfOpen. Rejects where nobody listens there. The socket must be made
@@ -57,12 +57,12 @@ export async function publish(ports: readonly PublishedPort[], options: PublishO
 		// What waits is accepted in the next round of the event loop, and by the second of these that is over.
 		resets.waiting++;
 		setImmediate(() => setImmediate(() => resets.waiting--));
-		for (const socket of open.clients) socket.resetAndDestroy();
+		for (const client of open.clients) resetSocket(client);
 		await Promise.all(open.joined);
 	};
 	const close = async (): Promise<void> => {
 		const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
-		for (const socket of open.clients) socket.resetAndDestroy();
+		for (const client of open.clients) resetSocket(client);
 		await Promise.all(closed);
 	};
 	const published: PublishedPort[] = [];
@@ -71,7 +71,7 @@ export async function publish(ports: readonly PublishedPort[], options: PublishO
 			const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
 			server.maxConnections = MOST_CONNECTIONS;
 			server.on("connection", (client) => {
-				if (resets.waiting > 0) client.resetAndDestroy();
+				if (resets.waiting > 0) resetSocket(client);
 				else void join(client, port.jailPort, options, open);
 			});
 			await listen(server, port);
@@ -125,7 +125,7 @@ async function join(client: Socket, jailPort: number, { dial, publisher }: Publi
 	try {
 		inside = await dial(jailPort);
 	} catch {
-		client.resetAndDestroy(); // nobody listens in the jail
+		resetSocket(client); // nobody listens in the jail
 		return;
 	}
 	if (client.destroyed) return void inside.destroy();

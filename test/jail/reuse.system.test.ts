@@ -9,7 +9,7 @@ import { missingCompiler } from "../executor/c-program.ts";
 import { childrenOf } from "../executor/peer.ts";
 import { removeFolder } from "../helpers/folder.ts";
 import { SOON } from "../helpers/patience.ts";
-import { network, policyOf } from "../helpers/policy.ts";
+import { policyOf } from "../helpers/policy.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { type Acts, compileActs, MIB, ownLeftovers, policy, QUIET } from "./acts.ts";
 
@@ -279,11 +279,5 @@ describe.skipIf(requireOr(missingCompiler))("what one program leaves for the nex
 		expect(result.fileErrors).toMatchObject([
 			{ path: secret, kind: "open", message: expect.stringContaining("EACCES") },
 		]);
-	});
-
-	it("what is not available yet is refused", async () => {
-		await expect(Jail.open(policyOf({ network: network("hostwithpolicy") }))).rejects.toMatchObject({
-			code: "NOT_AVAILABLE",
-		});
 	});
 });

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { decode, encode, type Packet } from "dns-packet";
 import type { LabEvent } from "./events.ts";
-import { address, answerOf, host, resolver } from "./zone.ts";
+import { address, answerOf, host, LATE_ECHO_PORT, resolver } from "./zone.ts";
 
 const [role = "internet", folder = "."] = process.argv.slice(2);
 
@@ -164,11 +164,13 @@ const counter = createServer({ allowHalfOpen: true }, (socket) => {
 	socket.on("end", () => socket.end(`${received}\n`));
 });
 
-function udpService(port: number, at: string, answer: (message: Buffer) => Buffer): Promise<void> {
+function udpService(port: number, at: string, answer: (message: Buffer) => Buffer, lateMs = 0): Promise<void> {
 	const socket = createSocket("udp4");
 	socket.on("message", (message, sender) => {
 		say({ kind: "datagram", address: at, port, bytes: message.length });
-		socket.send(answer(message), sender.port, sender.address);
+		const send = () => socket.send(answer(message), sender.port, sender.address);
+		if (lateMs === 0) send();
+		else setTimeout(send, lateMs);
 	});
 	return bound(socket, port, at);
 }
@@ -194,6 +196,7 @@ function wholeInternet(): Promise<unknown>[] {
 		listening(banner, 22, address.ssh),
 		listening(counter, 9, address.ssh),
 		udpService(7, address.udp, (message) => message),
+		udpService(LATE_ECHO_PORT, address.udp, (message) => message, 500),
 		udpService(123, address.udp, ntpAnswer),
 	];
 }

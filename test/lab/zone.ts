@@ -45,6 +45,9 @@ interface Entry {
 	readonly rotating?: readonly string[];
 }
 
+/** UDP at `address.udp`: what comes here comes back half a second later. */
+export const LATE_ECHO_PORT = 77;
+
 /** Names below ".wild.test" all exist. */
 export const zone: Readonly<Record<string, Entry>> = {
 	"npm.org": { A: [address.npm], TXT: "v=spf1 -all", MX: "mail.npm.org" },

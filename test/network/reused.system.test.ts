@@ -5,8 +5,8 @@ import { leftovers, leftSince } from "../helpers/clean.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { Lab } from "../lab/lab.ts";
 import { labMissing } from "../lab/requirements.ts";
-import { address } from "../lab/zone.ts";
-import { type ReusedOptions, reused, type Shown } from "./reused.ts";
+import { address, LATE_ECHO_PORT } from "../lab/zone.ts";
+import { type ReusedOptions, reused, reusedCommand, type Shown } from "./reused.ts";
 
 const strict = { dns: ["*.npm.org:*", "*.python.org:*"] };
 const curl = "curl -sS --max-time 10";
@@ -72,6 +72,223 @@ describe.skipIf(requireOr(labMissing()))("network rules in jails that are used a
 			// The same address, for another name by now.
 			expect(third).toMatchObject({ denials: [expect.stringMatching(/python\.org:80.*asks|HTTP request is for/)] });
 			expect((await lab.since(mark)).filter(({ kind }) => kind === "http")).toHaveLength(1);
+		});
+
+		it("a name that one program looked up is looked up again for the next", async () => {
+			const body = `
+				const jail = await lib.open();
+				for (let i = 0; i < 3; i++) await lib.sh(jail, "getent hosts registry.npm.org; getent hosts registry.npm.org");
+				await jail.close();
+				return null;`;
+			const mark = lab.log.length;
+			await inLab(body);
+			const asked = (await lab.since(mark)).filter((one) => one.kind === "dns" && one.type === "A");
+			expect(asked).toHaveLength(3);
+		});
+
+		it("a flood of questions to a name server that is not ours is over with its program", async () => {
+			const flood = python(
+				"import socket",
+				'q = b"\\x01\\x02\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x04evil\\x04test\\x00\\x00\\x01\\x00\\x01"',
+				"for i in range(9000):",
+				"	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+				`	s.sendto(q, ("${address.eight}", 53))`,
+				"	s.close()",
+			);
+			const body = `
+				const jail = await lib.open();
+				const look = "timeout 2 getent hosts registry.npm.org > /dev/null; echo $?";
+				const first = await lib.sh(jail, ${flood} + "; " + look);
+				const second = await lib.sh(jail, look);
+				await jail.close();
+				return [first.stdout, second.stdout];`;
+			expect(await inLab<string[]>(body)).toEqual(["124\n", "0\n"]);
+		});
+
+		it("an answer to a datagram of the last program reaches nobody", async () => {
+			const send = python(
+				"import socket",
+				"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+				's.bind(("0.0.0.0", 5555))',
+				`s.sendto(b"late", ("${address.udp}", ${LATE_ECHO_PORT}))`,
+			);
+			const hear = python(
+				"import socket",
+				"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+				's.bind(("0.0.0.0", 5555))',
+				"s.settimeout(2)",
+				"try:",
+				"	print(s.recv(9))",
+				"except OSError as e:",
+				"	print(e)",
+			);
+			const body = `
+				const jail = await lib.open();
+				const both = await lib.sh(jail, ${send} + "; " + ${hear});
+				await lib.sh(jail, ${send});
+				const other = await lib.sh(jail, ${hear});
+				await jail.close();
+				return [both.stdout, other.stdout];`;
+			const texts = { udp: [`${address.udp}:${LATE_ECHO_PORT}`] };
+			expect(await inLab<string[]>(body, { texts })).toEqual(["b'late'\n", "timed out\n"]);
+		});
+
+		it("connections end with their program, at the server too, and the kernel tells the next of none", async () => {
+			const hold = python(
+				"import socket, time",
+				`s = socket.create_connection(("${address.ssh}", 22))`,
+				"s.recv(99)",
+				"time.sleep(1000)",
+			);
+			const body = `
+				const { readFileSync } = await lib.import("node:fs");
+				const open = () => readFileSync("/proc/self/net/tcp", "utf8").split("\\n").filter((line) => /:0016 01 /.test(line)).length;
+				const jail = await lib.open();
+				const stop = new AbortController();
+				const running = lib.sh(jail, ${hold}, { signal: stop.signal });
+				while (open() === 0) await lib.sleep(10);
+				stop.abort();
+				const { kind } = await running;
+				const left = open();
+				const told = await lib.sh(jail, "ip tcp_metrics show; grep -c : /proc/net/tcp; ss -tanH | wc -l");
+				await jail.close();
+				return [kind, left, told.stdout];`;
+			expect(await inLab(body, { texts: { tcp: [`${address.ssh}:22`] } })).toEqual(["cancelled", 0, "0\n0\n"]);
+		});
+
+		it("a published port is the running program's, and its connections end with it", async () => {
+			const body = `
+				const { connect } = await lib.import("node:net");
+				const http = await lib.import("node:http");
+				const get = () => new Promise((resolve) => {
+					const asked = http.get({ port: 18080, host: "127.0.0.1", agent: false }, (answer) => answer.setEncoding("utf8").once("data", resolve).on("error", () => undefined));
+					asked.on("error", () => resolve("nobody"));
+				});
+				const until = async (text) => { for (;;) { const seen = await get(); if (seen.includes(text)) return text; await lib.sleep(20); } };
+				const serve = (text) => "echo " + text + " > index.html; exec python3 -m http.server 8080";
+				const jail = await lib.open();
+				const seen = [];
+				for (const text of ["first", "second"]) {
+					const stop = new AbortController();
+					const running = lib.sh(jail, serve(text), { signal: stop.signal });
+					seen.push(await until(text));
+					const client = connect(18080, "127.0.0.1");
+					client.on("error", () => undefined);
+					const gone = new Promise((resolve) => client.once("close", () => resolve("gone")));
+					client.write("GET /");
+					await lib.sleep(100);
+					stop.abort();
+					await running;
+					seen.push(await gone, await get());
+				}
+				await jail.close();
+				return seen;`;
+			const seen = await inLab(body, { texts: { listen: ["18080->8080"] } });
+			expect(seen).toEqual(["first", "gone", "nobody", "second", "gone", "nobody"]);
+		});
+
+		it("a pool of several jails cannot publish one port, one jail can, again and again", async () => {
+			const body = `
+				let refused;
+				try { lib.pool({ size: 2 }); } catch (error) { refused = [error.code, error.message]; }
+				const pool = lib.pool({ size: 1, maxUses: 1 });
+				const all = [];
+				for (let i = 0; i < 3; i++) all.push((await lib.sh(pool, "true")).exitCode);
+				await pool.close();
+				return [refused, all];`;
+			expect(await inLab(body, { texts: { listen: ["18080->8080"] } })).toEqual([
+				["USAGE", expect.stringContaining("security.network.policy.listen")],
+				[0, 0, 0],
+			]);
+		});
+
+		it("a pool runs programs side by side, and each is told of its own refusals", async () => {
+			const body = `
+				const pool = lib.pool({ size: 2 });
+				const ports = [1001, 1002, 1003, 1004, 1005, 1006];
+				const all = await Promise.all(ports.map((port) => lib.sh(pool, "${curl} http://${address.one}:" + port + "/; ${curl} http://registry.npm.org/")));
+				await pool.close();
+				return all.map(({ stdout, denials }, i) => [stdout, denials.length, denials[0].includes(":" + ports[i] + " refused")]);`;
+			expect(await inLab(body)).toEqual(Array(6).fill(["hello from registry.npm.org, 0 bytes\n", 1, true]));
+		});
+
+		it(`${asUser ? 80 : 200} programs leave memory, threads and descriptors as they were`, async () => {
+			const body = `
+				const { readdirSync } = await lib.import("node:fs");
+				const count = () => [readdirSync("/proc/self/fd").length, readdirSync("/proc/self/task").length];
+				const jail = await lib.open();
+				const some = async (n) => { for (let i = 0; i < n; i++) await lib.sh(jail, "${curl} -o /dev/null http://registry.npm.org/bytes/100000; ${curl} http://${address.one}/"); };
+				await some(40);
+				const [before, memory] = [count(), process.memoryUsage.rss()];
+				await some(${asUser ? 40 : 160});
+				const grown = process.memoryUsage.rss() - memory;
+				const after = count();
+				await jail.close();
+				return [before, after, grown];`;
+			const [first, last, grown] = await inLab<[number[], number[], number]>(body, { timeoutMs: 120_000 });
+			for (const [i, count] of last.entries()) expect(count - (first[i] ?? 0)).toBeLessThanOrEqual(2);
+			expect(grown).toBeLessThan(24 * 2 ** 20);
+		});
+
+		it("a jail whose gateway dies ends with it, also while a program runs, and a pool replaces it", async () => {
+			const body = `
+				const { readdirSync, readFileSync } = await lib.import("node:fs");
+				const gateways = () => readdirSync("/proc").filter((pid) => {
+					try { return /^\\d+$/.test(pid) && readFileSync("/proc/" + pid + "/net/dev", "utf8").includes("jail0"); } catch { return false; }
+				});
+				const end = () => { for (const pid of gateways()) process.kill(Number(pid), "SIGKILL"); };
+				const failure = (promise) => promise.then(() => "no error", (error) => [error.code, error.message]);
+				const idle = await lib.open();
+				end();
+				await lib.sleep(100);
+				const first = await failure(lib.sh(idle, "true"));
+				await idle.close();
+				const busy = await lib.open();
+				const running = failure(lib.sh(busy, "sleep 1000"));
+				await lib.sleep(100);
+				end();
+				const second = await running;
+				await busy.close();
+				const pool = lib.pool({ size: 1 });
+				await lib.sh(pool, "true");
+				end();
+				await lib.sleep(100);
+				const third = (await lib.sh(pool, "${curl} http://registry.npm.org/")).stdout;
+				await pool.close();
+				return [first[0], second, third, gateways()];`;
+			expect(await inLab(body)).toEqual([
+				"JAIL_CLOSED",
+				["JAIL_CLOSED", expect.stringContaining("gateway")],
+				"hello from registry.npm.org, 0 bytes\n",
+				[],
+			]);
+		});
+
+		it("vmjail killed at any time leaves no process, whatever runs", async () => {
+			const victim = reusedCommand(
+				lab,
+				{ texts: { ...strict, listen: ["18080->8080"] }, asUser },
+				`const pool = lib.pool({ size: 1, maxUses: 3 });
+				for (;;) { await lib.sh(pool, "${curl} http://registry.npm.org/; sleep 1000 &"); process.stdout.write("x"); }`,
+			);
+			const body = `
+				const { spawn } = await lib.import("node:child_process");
+				const { once } = await lib.import("node:events");
+				const { readdirSync, readFileSync } = await lib.import("node:fs");
+				const others = () => readdirSync("/proc").filter((pid) => /^\\d+$/.test(pid) && pid !== "1" && Number(pid) !== process.pid).filter((pid) => {
+					try { return !/^ Z /.test(readFileSync("/proc/" + pid + "/stat", "utf8").replace(/^.*\\)/, "")); } catch { return false; }
+				});
+				const [program, ...args] = ${JSON.stringify(victim)};
+				for (let i = 0; i < 12; i++) {
+					const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+					if (i % 3 > 0) await once(child.stdout, "data");
+					await lib.sleep(i * 13);
+					child.kill("SIGKILL");
+					await once(child, "exit");
+				}
+				for (let i = 0; i < 100 && others().length > 0; i++) await lib.sleep(50);
+				return others().map((pid) => readFileSync("/proc/" + pid + "/cmdline", "utf8"));`;
+			expect(await inLab(body)).toEqual([]);
 		});
 	});
 });

@@ -35,7 +35,13 @@ export function reusedCommand(lab: Lab, { texts, system, runsc }: ReusedOptions,
 	const [policy, lines] = [join(folder, "policy.json"), join(folder, "body.js")];
 	const optional = ["memory", "swap", "cpu", "cpuset", "pids", "io"];
 	const content = {
-		system: { cwd: "/tmp", env: { pass: PASSED }, optional, ...(runsc === undefined ? {} : { runtime: "runsc" }), ...system },
+		system: {
+			cwd: "/tmp",
+			env: { pass: PASSED },
+			optional,
+			...(runsc === undefined ? {} : { runtime: "runsc" }),
+			...system,
+		},
 		security: {
 			network: { mode: "hostwithpolicy", policy: texts },
 			file: { readablePaths: [lab.folder], tmpfs: [{ path: "/tmp", size: "16MiB" }] },

@@ -1,6 +1,7 @@
 /** DNS by TCP (RFC 7766): messages with a length in front, several at a time, answered as they get ready. */
 
 import { createServer, type Server, type Socket } from "node:net";
+import { reset as resetSocket } from "../relay/pump.ts";
 import type { Answering } from "./answer.ts";
 import { respond } from "./serve.ts";
 
@@ -35,7 +36,7 @@ export function dnsTcpServer(answering: () => Answering): DnsTcpServer {
 	server.maxConnections = limits.connections;
 	server.on("error", () => undefined);
 	const reset = () => {
-		for (const socket of open) socket.resetAndDestroy();
+		for (const socket of open) resetSocket(socket);
 	};
 	return {
 		server,

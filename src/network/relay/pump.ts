@@ -40,13 +40,22 @@ export function couple(a: Coupled, b: Coupled, closed: () => void): void {
 		one.on("error", () => undefined);
 		one.once("close", () => {
 			if (one.readableEnded && one.writableFinished) other.destroySoon();
-			else other.resetAndDestroy();
+			else reset(other);
 			open--;
 			if (open === 0) closed();
 		});
 	};
 	watch(a, b);
 	watch(b, a);
+}
+
+/**
+ * Resets a connection. While a shutdown(2) is under way libuv refuses to (EINVAL), and Node then never closes the socket: it is
+ * just closed, which the peer hears of as an end that it has been promised already.
+ */
+export function reset(socket: Coupled): void {
+	if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+	else socket.resetAndDestroy();
 }
 
 /** The part of net.Socket that `couple` uses. */
