@@ -102,7 +102,7 @@ bool program_is_sound(const uint8_t *base, size_t size)
 		return false;
 	if (!slot_is_sound(p->cgroup_slot) || !slot_is_sound(p->cpu_usage_slot) || !slot_is_sound(p->parent_slot) || p->first_slot > MAX_SLOTS)
 		return false;
-	if (p->cpu_usage_format > CPU_USAGE_SHARED)
+	if (p->cpu_usage_format > CPU_USAGE_SHARED || p->unfinished > 1)
 		return false;
 	const struct step *steps = (const struct step *)(base + sizeof *p);
 	const struct arg *args = (const struct arg *)(base + l.args);

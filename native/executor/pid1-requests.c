@@ -99,6 +99,26 @@ static bool reset_request(struct pid1 *p, const struct frame *frame)
 	return true;
 }
 
+/* What was left of the jail's set-up when it was made ahead of its use. Once. */
+static bool setup_request(struct pid1 *p, struct frame *frame)
+{
+	struct machine *m = p->machine;
+	uint8_t *launched = m->base;
+	size_t size;
+	if (frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
+		return false;
+	uint8_t *program = frame_program(&p->control, frame, &size);
+	if (program == NULL)
+		return false;
+	machine_load(m, program);
+	if (m->program->unfinished)
+		return false;
+	set_up(p, frame->header.sequence);
+	machine_load(m, launched);
+	munmap(program, size);
+	return true;
+}
+
 static bool signal_request(struct pid1 *p, const struct frame *frame)
 {
 	struct signal_request request;
@@ -132,6 +152,8 @@ static bool resize_request(struct pid1 *p, const struct frame *frame)
 
 static bool serve(struct pid1 *p, struct frame *frame)
 {
+	if (p->unfinished)
+		return frame->header.type == FRAME_SETUP && setup_request(p, frame);
 	switch (frame->header.type) {
 	case FRAME_EXEC:
 		return exec_request(p, frame);

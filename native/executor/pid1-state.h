@@ -59,6 +59,7 @@ struct pid1 {
 	size_t kept_size;
 	uint32_t reset_sequence; /* while a reset runs */
 	bool renewed;            /* no workload has run since the last reset */
+	bool unfinished;         /* made ahead of its use: it still has the host's mounts, and nothing may run in it */
 };
 
 /* pid1.c */
@@ -66,6 +67,12 @@ struct pid1 {
 /* There is nobody to report to, or the protocol is broken: the kernel ends every process of the jail with pid 1. */
 _Noreturn void end_jail(int status);
 void report(struct pid1 *pid1, enum frame_type type, uint32_t sequence, const void *payload, size_t size, int descriptor);
+
+/*
+ * Runs SECTION_CHILD of the machine's program, lets go of the slots that it does not keep, and looks at whether more is to
+ * come. `sequence`: of the request. A jail in which that failed ends.
+ */
+void set_up(struct pid1 *pid1, uint32_t sequence);
 
 /* pid1-told.c: what is told of a workload while it runs, and the pseudo calls of its plan. */
 

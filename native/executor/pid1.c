@@ -52,11 +52,29 @@ static bool open_event_sources(struct pid1 *p)
 	p->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	p->cpus = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
 	p->record = mmap(NULL, sizeof *p->record, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	p->guard.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return p->signals >= 0 && p->timer >= 0 && p->guard.proc >= 0 && p->record != MAP_FAILED;
+	return p->signals >= 0 && p->timer >= 0 && p->record != MAP_FAILED;
 }
 
-static void set_up(struct pid1 *p, const struct pid1_start *s)
+void set_up(struct pid1 *p, uint32_t sequence)
+{
+	struct machine *m = p->machine;
+	if (machine_run(m, SECTION_CHILD) != 0) {
+		report(p, FRAME_FAILED, sequence, &m->failure, sizeof m->failure, -1);
+		end_jail(1);
+	}
+	keep_only_slots(m);
+	p->unfinished = m->program->unfinished;
+	if (p->unfinished)
+		return;
+	/* The jail's own, which is mounted now. */
+	p->guard.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->guard.proc < 0)
+		end_jail(1);
+	if (p->guard.count > 0)
+		receive_ticks();
+}
+
+static void begin(struct pid1 *p, const struct pid1_start *s)
 {
 	struct hold hold = s->hold;
 	close_what_others_own(s);
@@ -72,11 +90,7 @@ static void set_up(struct pid1 *p, const struct pid1_start *s)
 		report(p, FRAME_FAILED, s->sequence, &s->machine->failure, sizeof s->machine->failure, -1);
 		end_jail(1);
 	}
-	if (machine_run(s->machine, SECTION_CHILD) != 0) {
-		report(p, FRAME_FAILED, s->sequence, &s->machine->failure, sizeof s->machine->failure, -1);
-		end_jail(1);
-	}
-	keep_only_slots(s->machine);
+	set_up(p, s->sequence);
 	if (!open_event_sources(p))
 		end_jail(1);
 }
@@ -92,9 +106,7 @@ _Noreturn void pid1_main(const struct pid1_start *s)
 	s->machine->send_descriptor = send_descriptor;
 	s->machine->allow_program = allow_program;
 	s->machine->owner = &p;
-	set_up(&p, s);
-	if (p.guard.count > 0)
-		receive_ticks();
+	begin(&p, s);
 	struct pollfd ready[3] = {{.fd = p.control.socket, .events = POLLIN},
 				  {.fd = p.signals, .events = POLLIN},
 				  {.fd = p.timer, .events = POLLIN}};

@@ -47,6 +47,7 @@ interface Options {
 	readonly cpuUsage?: CpuUsage | undefined;
 	readonly cpuLimitMs?: number | undefined;
 	readonly wallLimitMs?: number | undefined;
+	readonly unfinished?: true;
 }
 
 /** @throws RangeError for a plan that cannot be written down: too many slots, an unknown call. A mistake in the plan. */
@@ -54,6 +55,49 @@ export function encodePlan(plan: Plan, arch: Architecture): EncodedProgram {
 	const { before, parent, child, account, cleanup } = plan;
 	const sections = { before, parent, child, account, cleanup };
 	return encode({ arch, sections, given: new Map(), filled: [], ...plan });
+}
+
+/** A jail in two halves, with the slots of the whole: its workloads are the same. */
+export interface Halves {
+	/** To be launched: what is left of the jail is an unfinished one, in which nothing runs. */
+	readonly ahead: EncodedProgram;
+	/** What finishes it. A step of its `child` is the plan's, `firstStep` further on. */
+	readonly rest: EncodedProgram;
+	readonly firstStep: number;
+}
+
+/** @param jail what {@link encodePlan} made of the plan. @throws RangeError as there */
+export function encodeHalves(plan: Plan, jail: EncodedProgram, arch: Architecture): Halves {
+	const {
+		before,
+		parent,
+		child,
+		account,
+		cleanup,
+		ahead: firstStep = 0,
+		intoCgroup,
+		cpuUsage,
+		keep,
+		cloneFlags,
+	} = plan;
+	const given = jail.slots;
+	const first = { before, parent, child: child.slice(0, firstStep), account, cleanup };
+	return {
+		// What the other half needs of these slots it would be tedious to tell: all are held until it is done.
+		ahead: encode({
+			arch,
+			sections: first,
+			given,
+			filled: [],
+			keep: [...given.keys()],
+			cloneFlags,
+			intoCgroup,
+			cpuUsage,
+			unfinished: true,
+		}),
+		rest: encode({ arch, sections: { child: child.slice(firstStep) }, given, filled: [], keep, cloneFlags: 0n }),
+		firstStep,
+	};
 }
 
 /** The same for a workload of the jail whose plan was encoded to `jail`. */
@@ -244,6 +288,7 @@ function writeHeader(view: DataView, options: Options, counts: Counts, writer: W
 	}
 	view.setUint32(144, options.parentJail?.id ?? 0, true);
 	view.setUint16(148, options.parentJail?.slot ?? NO_SLOT, true);
+	view.setUint16(150, options.unfinished ? 1 : 0, true);
 }
 
 function nanoseconds(ms: number | undefined): bigint {

@@ -4,7 +4,7 @@ import { closeSync } from "node:fs";
 import { VmjailError } from "../errors.ts";
 import type { Addon } from "./addon.ts";
 import { Channel, type Incoming } from "./channel.ts";
-import type { EncodedProgram } from "./encode.ts";
+import type { EncodedProgram, Halves } from "./encode.ts";
 import {
 	decodeDenial,
 	decodeExit,
@@ -80,6 +80,8 @@ export class JailProcess {
 	#sequence: number;
 	#pending: Pending | undefined;
 	#resetting: Resetting | undefined;
+	/** Of the request that finishes a jail made ahead; and how many of its plan's steps were done by then. */
+	#setup: { readonly sequence: number; readonly firstStep: number } | undefined;
 	#failure: StepFailure | undefined;
 	#resetFailure: StepFailure | undefined;
 	#resolveEnd: (end: EndReport | undefined) => void = () => {};
@@ -114,6 +116,22 @@ export class JailProcess {
 	/** Of a pid 1 that no zygote made: what it is to do before anything else. */
 	launch(plan: EncodedProgram): void {
 		this.#channel.send({ type: FRAME.launch, sequence: this.#launchSequence, payload: plan.bytes });
+	}
+
+	/**
+	 * Of a jail that was made ahead of its use: does what is left of its plan. What is sent meanwhile is done after it, or not
+	 * at all; a step that fails is told like one of the launch.
+	 */
+	finish({ rest, firstStep }: Pick<Halves, "rest" | "firstStep">): void {
+		const sequence = ++this.#sequence;
+		this.#setup = { sequence, firstStep };
+		this.#channel.send({ type: FRAME.setup, sequence, payload: rest.bytes });
+	}
+
+	/** Keeps this process alive, or not: a jail that nobody uses is no reason to. */
+	hold(on: boolean): void {
+		if (on) this.#channel.ref();
+		else this.#channel.unref();
 	}
 
 	/** Runs one program; a jail runs one at a time. */
@@ -218,6 +236,7 @@ export class JailProcess {
 			const failure = decodeFailure(payload);
 			if (failure === undefined) return;
 			if (header.sequence === this.#launchSequence) this.failed(failure);
+			else if (header.sequence === this.#setup?.sequence) this.failed(later(failure, this.#setup.firstStep));
 			else if (failure.kept && failure.section === "before") this.#resetFailure = failure;
 			else if (pending !== undefined) this.#settle({ kind: "failed", of: "workload", failure });
 		} else if (header.type === FRAME.denied) {
@@ -261,4 +280,8 @@ export class JailProcess {
 		this.#pending = undefined;
 		pending?.settle(reply);
 	}
+}
+
+function later(failure: StepFailure, steps: number): StepFailure {
+	return failure.step === undefined ? failure : { ...failure, step: failure.step + steps };
 }

@@ -20,6 +20,7 @@ export const FRAME = {
 	resize: 4,
 	keep: 5,
 	reset: 6,
+	setup: 7,
 	hello: 16,
 	ended: 17,
 	failed: 18,

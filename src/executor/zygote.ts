@@ -31,6 +31,8 @@ export class Zygote {
 	readonly #socket: number;
 	readonly #channel: Channel;
 	readonly #jails = new Map<number, JailListener>();
+	/** Those of them that nobody uses yet. */
+	readonly #unused = new Set<number>();
 	readonly #token = randomBytes(TOKEN_SIZE);
 	#sequence = 0;
 	#gone = false;
@@ -78,12 +80,36 @@ export class Zygote {
 	 * @throws VmjailError EXECUTOR_FAILED where the executor is gone
 	 */
 	launch(program: EncodedProgram): JailProcess {
+		const jail = this.#launch(program);
+		this.#channel.ref();
+		return jail;
+	}
+
+	/**
+	 * Starts a jail that nobody uses yet, and for which this process does not stay alive.
+	 *
+	 * @throws VmjailError EXECUTOR_FAILED where the executor is gone
+	 */
+	launchAhead(program: EncodedProgram): JailProcess {
+		const jail = this.#launch(program);
+		jail.hold(false);
+		this.#unused.add(jail.id);
+		return jail;
+	}
+
+	/** From now on somebody uses the jail, which {@link launchAhead} started. */
+	use(jail: JailProcess): void {
+		if (!this.#unused.delete(jail.id) || this.#gone) return;
+		jail.hold(true);
+		this.#channel.ref();
+	}
+
+	#launch(program: EncodedProgram): JailProcess {
 		if (this.#gone) throw new VmjailError("EXECUTOR_FAILED", "the executor is gone", { remedy: "Start again." });
 		const [here, there] = this.#addon.socketpair();
 		const sequence = ++this.#sequence;
 		const jail = new JailProcess(this.#addon, here, { jail: sequence, token: this.#token }, sequence);
 		this.#jails.set(sequence, jail);
-		this.#channel.ref();
 		this.#channel.send({
 			type: FRAME.launch,
 			sequence,
@@ -106,14 +132,15 @@ export class Zygote {
 			if (failure !== undefined) jail?.failed(failure);
 		} else if (header.type === FRAME.ended) {
 			this.#jails.delete(header.sequence);
+			this.#unused.delete(header.sequence);
 			this.#rest();
 			jail?.ended(decodeEnd(payload));
 		}
 	}
 
-	/** Without a jail nothing is waited for; but at the end the executor's own end is. */
+	/** Without a jail in use nothing is waited for; but at the end the executor's own end is. */
 	#rest(): void {
-		if (this.#jails.size === 0 && !this.#gone) this.#channel.unref();
+		if (this.#jails.size === this.#unused.size && !this.#gone) this.#channel.unref();
 	}
 
 	/** Nothing is expected of the executor any more. */
@@ -123,6 +150,7 @@ export class Zygote {
 		this.#greet(undefined);
 		for (const jail of this.#jails.values()) jail.ended(undefined);
 		this.#jails.clear();
+		this.#unused.clear();
 	}
 
 	#end(): void {

@@ -19,6 +19,7 @@ import type { Choice } from "../runtime/choose.ts";
 import type { DriverName } from "../runtime/driver.ts";
 import type { Driven } from "./driven.ts";
 import type { Encoded } from "./encoded.ts";
+import type { Ahead } from "./spare.ts";
 
 export interface Prepared {
 	readonly spec: Spec;
@@ -31,7 +32,12 @@ export interface Prepared {
 	readonly facts: HostFacts;
 	readonly missing: readonly Missing[];
 	/** Its bytes, where they are known already; `plan` may then name another run's group, and `shown` names this one's. */
-	readonly ready?: { readonly encoded: Encoded; readonly shown: () => Plan };
+	readonly ready?: {
+		readonly encoded: Encoded;
+		readonly shown: () => Plan;
+		/** What of it can be done before a run. */
+		readonly ahead?: Ahead;
+	};
 	readonly cpuLimitMs?: number;
 	readonly wallLimitMs?: number;
 	readonly outputMaxBytes?: number;
@@ -121,6 +127,7 @@ export function inGroup(plan: Plan, cgroup: CgroupSteps): Plan {
 		child: [...cgroup.child, ...plan.child],
 		account: cgroup.account,
 		cleanup: cgroup.cleanup,
+		...(plan.ahead === undefined ? {} : { ahead: cgroup.child.length + plan.ahead }),
 		keep: [...plan.keep, ...(cgroup.cpuUsage === undefined ? [] : [cgroup.cpuUsage.slot])],
 		...(cgroup.intoCgroup === undefined ? {} : { intoCgroup: cgroup.intoCgroup }),
 		...(cgroup.cpuUsage === undefined ? {} : { cpuUsage: cgroup.cpuUsage }),

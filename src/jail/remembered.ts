@@ -10,7 +10,9 @@ import type { Plan, Step } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { Answers } from "./answers.ts";
 import { type EncodedWorkload, encodeProgram, encodeRun } from "./encoded.ts";
+import { placesOf } from "./places.ts";
 import { type Prepared, prepare } from "./prepare.ts";
+import { type Ahead, aheadOf } from "./spare.ts";
 import type { RunOptions } from "./types.ts";
 
 /** The last command, as JSON, and what it adds. */
@@ -30,6 +32,8 @@ interface Known {
 	readonly group: string;
 	readonly places: readonly number[];
 	last: Last | undefined;
+	/** Worked out when the policy is used for the second time. */
+	ahead: { readonly found: Ahead | undefined } | undefined;
 }
 
 /** Policies that are remembered at a time: each takes some 100 KiB. */
@@ -96,6 +100,7 @@ export class RememberedPlans {
 			// Its digits are new and random: what stands there has been put there by the plan.
 			places: placesOf(groupName(id), encoded.jail.bytes),
 			last: lastOf(JSON.stringify(command), prepared.spec, encoded),
+			ahead: undefined,
 		});
 		return { ...prepared, ready: { encoded, shown: () => prepared.plan } };
 	}
@@ -129,6 +134,8 @@ function again(known: Known, command: readonly string[], id: string): Prepared {
 	const text = JSON.stringify(command);
 	const { spec, encoded } = known.last?.command === text ? known.last : programOf(known, command);
 	known.last = lastOf(text, spec, encoded);
+	known.ahead ??= { found: aheadOf(prepared.plan, jail, group, prepared.facts.arch) };
+	const { found: ahead } = known.ahead;
 	const bytes = jail.bytes.slice();
 	const name = Buffer.from(groupName(id), "latin1");
 	for (const place of places) bytes.set(name, place);
@@ -138,6 +145,7 @@ function again(known: Known, command: readonly string[], id: string): Prepared {
 		ready: {
 			encoded: { ...encoded, jail: { ...jail, bytes } },
 			shown: () => renamed(prepared.plan, group, groupName(id)),
+			...(ahead === undefined ? {} : { ahead }),
 		},
 	};
 }
@@ -145,13 +153,6 @@ function again(known: Known, command: readonly string[], id: string): Prepared {
 function programOf({ prepared, jail }: Known, command: readonly string[]): Omit<Last, "command"> {
 	const spec = { ...prepared.spec, process: { ...prepared.spec.process, args: [...command] } };
 	return { spec, encoded: encodeProgram({ ...prepared, spec }, jail, {}) };
-}
-
-function placesOf(name: string, bytes: Uint8Array): readonly number[] {
-	const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-	const places: number[] = [];
-	for (let at = buffer.indexOf(name); at >= 0; at = buffer.indexOf(name, at + 1)) places.push(at);
-	return places;
 }
 
 function renamed(plan: Plan, from: string, to: string): Plan {

@@ -57,7 +57,7 @@ class Run implements Running {
 			encodeRun(prepared, { terminal: options.terminal, beforeFilters: network?.workloadSteps });
 		this.#plan = jail;
 		const budget = this.#budget(prepared.outputMaxBytes);
-		this.#process = at.zygote.launch(this.#plan);
+		this.#process = this.#jail();
 		const execute = () => this.#execute(program, options, budget, network);
 		const result =
 			network === undefined
@@ -65,6 +65,16 @@ class Run implements Running {
 				: this.#connected(network, () => this.#finish(execute(), workload));
 		this.result = driven === undefined ? result : result.finally(() => driven.remove());
 		this.#cancelOn(options.signal);
+	}
+
+	/** A spare that is like the run's own jail, else the run's own. */
+	#jail(): JailProcess {
+		const { spare, zygote } = this.#session;
+		const ahead = this.#prepared.ready?.ahead;
+		const process = ahead === undefined ? undefined : spare.take(ahead);
+		if (ahead === undefined || process === undefined) return zygote.launch(this.#plan);
+		process.finish(ahead.halves);
+		return process;
 	}
 
 	#execute(
@@ -187,6 +197,8 @@ class Run implements Running {
 		}
 		if (end === undefined) await this.#session.sweepOwn();
 		if (end?.cleanupFailures !== 0) checkCleanup(end, this.#shown());
+		const { ahead } = this.#prepared.ready ?? {};
+		if (ahead !== undefined) this.#session.spare.soon(ahead);
 		if (reply.kind === "lost") checkLost(end, this.#cause);
 		return {
 			...this.#outcome(reply, end),

@@ -9,10 +9,12 @@ import { probeHost } from "../host/probe.ts";
 import type { HostFacts } from "../host/types.ts";
 import { workingFolder } from "../host/working-folder.ts";
 import { RememberedPlans } from "./remembered.ts";
+import { Spare } from "./spare.ts";
 
 export class Session {
 	readonly zygote = new Zygote(takeExecutor());
 	readonly plans = new RememberedPlans();
+	readonly spare = new Spare(this);
 	readonly #host = probeHost();
 	readonly #owner = ownGroupOwner();
 
@@ -69,6 +71,7 @@ export function session(): Session {
 
 /** Ends every jail of this process and the executor. Only needed to be sure before the process ends: both end with it. */
 export async function closeSession(): Promise<void> {
+	shared.session?.spare.discard();
 	await shared.session?.zygote.close();
 	delete shared.session;
 }

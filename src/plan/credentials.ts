@@ -100,12 +100,22 @@ export function boundingSteps(names: readonly string[]): readonly Step[] {
 }
 
 /**
- * The ids, then the capabilities, in the order in which each step still has the right to do the next.
- * `canSetGroups`: setgroups(2) is denied in an unprivileged caller's user namespace.
+ * In pid 1: what it costs nothing to give up, since it executes no program, and what its programs inherit. One that is
+ * granted a capability begins in a user namespace of its own, where both are as new (user_namespaces(7)).
+ */
+export function inheritedSteps(process: Pick<Process, "capabilities">): readonly Step[] {
+	const kept = process.capabilities?.permitted ?? [];
+	return kept.length === 0 ? [...boundingSteps(kept), lockSecurebits(kept)] : [];
+}
+
+/**
+ * The ids, then the capabilities, in the order in which each step still has the right to do the next; after
+ * {@link inheritedSteps} in pid 1. `canSetGroups`: setgroups(2) is denied in an unprivileged caller's user namespace.
  */
 export function credentialSteps(process: Process, canSetGroups: boolean): readonly Step[] {
 	const kept = process.capabilities?.permitted ?? [];
-	return [...boundingSteps(kept), lockSecurebits(kept), ...identitySteps(process, canSetGroups)];
+	const own = kept.length === 0 ? [] : [...boundingSteps(kept), lockSecurebits(kept)];
+	return [...own, ...identitySteps(process, canSetGroups)];
 }
 
 /** The same without what a parent has done already: its bounding set and securebits are inherited. */

@@ -17,6 +17,12 @@ import { ROOT } from "./mounts.ts";
 import { block, cstring, pathWithPid, struct, text } from "./steps.ts";
 import type { Step } from "./types.ts";
 
+/**
+ * Entered by the jail itself: of control groups once it is in its own, which is the root that it is to see; of mounts when
+ * it is used, since what it copies are the host's mounts at that moment.
+ */
+const ENTERED_LATER: ReadonlySet<string> = new Set(["cgroup", "mount"]);
+
 export function cloneFlags(linux: Linux): bigint {
 	return linux.namespaces.reduce((flags, { type, path }) => {
 		if (path !== undefined) {
@@ -28,8 +34,7 @@ export function cloneFlags(linux: Linux): bigint {
 				},
 			);
 		}
-		// Entered by the jail itself, once it is in its cgroup: that is the root it is to see.
-		return type === "cgroup" ? flags : flags | CLONE_NEW[type];
+		return ENTERED_LATER.has(type) ? flags : flags | CLONE_NEW[type];
 	}, 0n);
 }
 
@@ -89,6 +94,12 @@ function loopbackSteps(): readonly Step[] {
 export function cgroupNamespaceSteps(linux: Linux): readonly Step[] {
 	if (!hasNamespace(linux, "cgroup")) return [];
 	return [{ label: "enter a new cgroup namespace", call: "unshare", args: [CLONE_NEW.cgroup] }];
+}
+
+/** In the jail: from here on it sees, and changes, a copy of the host's mounts (mount_namespaces(7)). */
+export function mountNamespaceSteps(linux: Linux): readonly Step[] {
+	if (!hasNamespace(linux, "mount")) return [];
+	return [{ label: "enter a new mount namespace", call: "unshare", args: [CLONE_NEW.mount] }];
 }
 
 /**

@@ -2,10 +2,18 @@
 
 import type { HostFacts, ProgramFact } from "../host/types.ts";
 import type { Mount, Spec } from "../oci/types.ts";
+import { inheritedSteps } from "./credentials.ts";
 import { RULESET, rulesetSteps } from "./landlock.ts";
 import { maskSteps, readonlySteps } from "./masks.ts";
 import { mountSteps } from "./mounts.ts";
-import { cgroupNamespaceSteps, cloneFlags, idMapSteps, namespaceSteps, noTimeWaitSteps } from "./namespaces.ts";
+import {
+	cgroupNamespaceSteps,
+	cloneFlags,
+	idMapSteps,
+	mountNamespaceSteps,
+	namespaceSteps,
+	noTimeWaitSteps,
+} from "./namespaces.ts";
 import { allowSteps, memfdSteps, withoutExec } from "./programs.ts";
 import { closeDevSteps, heldSlots, holdSteps } from "./renew.ts";
 import { deviceLinkSteps, enterRootSteps, newRootSteps } from "./root.ts";
@@ -41,13 +49,19 @@ export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Pl
 	const mounts = mountsFor(spec, programs);
 	const { reusable, heldMounts = [] } = extra;
 	const held = [...mounts, ...heldMounts];
+	const ahead: readonly Step[] = [
+		{ label: "start a session", call: "setsid", args: [] },
+		...(reusable ? [] : cgroupNamespaceSteps(spec.linux)),
+		...namespaceSteps(spec),
+		...inheritedSteps(spec.process),
+	];
 	return {
 		cloneFlags: cloneFlags(spec.linux),
 		before: openSnapshotSteps(programs),
 		parent: [...closeSnapshotSteps(programs), ...idMapSteps(spec.linux, facts.caller.privileged)],
 		child: [
-			{ label: "start a session", call: "setsid", args: [] },
-			...(reusable ? [] : cgroupNamespaceSteps(spec.linux)),
+			...ahead,
+			...mountNamespaceSteps(spec.linux),
 			...newRootSteps(spec.root),
 			...mountSteps(mounts, facts.paths),
 			...deviceLinkSteps(),
@@ -59,12 +73,12 @@ export function planOf(spec: Spec, facts: HostFacts, extra: ExtraSteps = {}): Pl
 			...(extra.beforeRoot ?? []),
 			...(reusable ? closeDevSteps() : []),
 			...enterRootSteps(),
-			...namespaceSteps(spec),
 			...allowSteps(programs),
 			...(landlock ? rulesetSteps(spec, facts) : []),
 			...(reusable ? holdSteps(held) : []),
 			...(extra.last ?? []),
 		],
+		ahead: ahead.length,
 		account: [],
 		cleanup: [],
 		keep: [...(landlock ? [RULESET] : []), ...(reusable ? heldSlots(held) : [])],

@@ -78,6 +78,11 @@ export interface Plan extends Launch {
 	readonly account: readonly Step[];
 	/** In the zygote after that: each step is tried, whatever the earlier ones did. */
 	readonly cleanup: readonly Step[];
+	/**
+	 * How many of the first steps of `child` depend on no path of the host: these, `before` and `parent` may be carried out
+	 * before it is known when the jail will be used. Absent: none.
+	 */
+	readonly ahead?: number;
 	/** The slots that pid 1 keeps for its workloads; every other one is closed when the jail is set up. */
 	readonly keep: readonly SlotName[];
 	/** An open cgroup v2 folder to start pid 1 in (CLONE_INTO_CGROUP). */

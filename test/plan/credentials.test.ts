@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Process, Rlimit } from "../../src/oci/types.ts";
 import { capabilityMask, capabilityNumber, LAST_CAPABILITY } from "../../src/plan/capabilities.ts";
-import { credentialSteps, rlimitSteps } from "../../src/plan/credentials.ts";
+import { credentialSteps, inheritedSteps, rlimitSteps } from "../../src/plan/credentials.ts";
 import type { Step } from "../../src/plan/types.ts";
 
 const PR_SET_SECUREBITS = 28;
@@ -40,11 +40,15 @@ describe("capabilities", () => {
 
 describe("credentialSteps", () => {
 	it("drop all capabilities from every set where none is granted", () => {
-		const steps = credentialSteps(processWith([]), true);
+		const steps = [...inheritedSteps(processWith([])), ...credentialSteps(processWith([]), true)];
 		expect(of(steps, "prctl", PR_CAPBSET_DROP).map(({ args }) => args[1])).toEqual([...Array(41).keys()]);
 		expect(structOf(of(steps, "capset")[0], 1)).toEqual([0, 0, 0, 0, 0, 0]);
 		expect(of(steps, "prctl", PR_SET_SECUREBITS)[0]?.args[1]).toBe(0xef);
 		expect(of(steps, "prctl", 47)).toEqual([]);
+	});
+
+	it("inherit nothing from pid 1 where one is granted: the program begins in a user namespace of its own", () => {
+		expect(inheritedSteps(processWith(["CAP_KILL"]))).toEqual([]);
 	});
 
 	it("keep what is granted in the bounding, permitted and ambient sets, in both halves", () => {

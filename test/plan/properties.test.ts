@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { AT_FDCWD } from "../../src/plan/constants.ts";
+import { AT_FDCWD, CLONE_NEW } from "../../src/plan/constants.ts";
 import type { Arg, Bytes, Launch, SlotName, Step } from "../../src/plan/types.ts";
 import type { Policy } from "../../src/policy/types.ts";
 import { network, policyOf } from "../helpers/policy.ts";
@@ -135,7 +135,21 @@ describe("every plan", () => {
 			const harmless = ["mkdirat EEXIST", "mknodat EEXIST", "symlinkat EEXIST"];
 			// An old kernel's memory files stay executable: the guard holds without that.
 			harmless.push("openat ENOENT", "openat EACCES", "write EBADF", "write EINVAL", "write EPERM");
+			// A capability that this kernel does not know.
+			harmless.push("prctl EINVAL");
 			expect(tolerated.filter((error) => !harmless.includes(error))).toEqual([]);
+		});
+	});
+
+	it("does nothing ahead that opens a path, mounts, or looks at the host's mounts", () => {
+		holds(({ plan: { child, ahead = 0 } }) => {
+			expect(ahead).toBeGreaterThan(0);
+			const done = new Set(child.slice(0, ahead).map(({ call }) => call));
+			for (const call of ["setsid", "unshare", "sethostname", "socket", "ioctl", "prctl"] as const) done.delete(call);
+			expect([...done]).toEqual([]);
+			const left = child.slice(ahead).filter(({ call }) => call === "unshare");
+			expect(left.map(({ args }) => args[0])).toEqual([CLONE_NEW.mount]);
+			expect(child[ahead]).toBe(left[0]);
 		});
 	});
 
@@ -165,8 +179,8 @@ describe("every plan", () => {
 	});
 
 	it("drops the bounding set and locks securebits while it may, then groups, group, user, capabilities", () => {
-		holds(({ workload: { child } }) => {
-			const order = child
+		holds(({ plan, workload }) => {
+			const order = [...plan.child, ...workload.child]
 				.filter(({ call }) => ["prctl", "setgroups", "setresgid", "setresuid", "capset"].includes(call))
 				.map(({ call, args }) => (call === "prctl" ? `prctl ${args[0]}` : call));
 			const expected = [

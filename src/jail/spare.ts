@@ -1,0 +1,139 @@
+/**
+ * The spare: one jail made ahead of its use, so that the next run of the same kind begins with its namespaces and groups.
+ *
+ * No program has run in it, and none can before it is finished: its pid 1 obeys nothing else. It has no mounts of its own
+ * yet and knows no path, so whatever a run depends on is looked at when it runs. See docs/adr/0026.
+ */
+
+import { groupName } from "../cgroup/id.ts";
+import { type EncodedProgram, encodeHalves, type Halves } from "../executor/encode.ts";
+import type { JailProcess } from "../executor/jail-process.ts";
+import type { Zygote } from "../executor/zygote.ts";
+import type { Architecture } from "../host/types.ts";
+import type { Plan } from "../plan/types.ts";
+import { placesOf } from "./places.ts";
+
+/** A spare that has not been used for so long is given up: an idle process is to hold nothing for ever. */
+const MOST_IDLE_MS = 30_000;
+
+/** What can be done ahead for all runs of one policy. */
+export interface Ahead {
+	readonly halves: Halves;
+	/** The bytes of what is done ahead, but for the group's name: equal ones make equal jails. */
+	readonly likeness: Uint8Array;
+	/** The half to be launched, for a group of its own. */
+	readonly named: (id: string) => EncodedProgram;
+}
+
+/**
+ * @param jail the encoded plan
+ * @param group the name in it, which is new and random: what stands there has been put there by the plan
+ * @returns undefined where nothing can be done ahead
+ */
+export function aheadOf(plan: Plan, jail: EncodedProgram, group: string, arch: Architecture): Ahead | undefined {
+	const { ahead: steps = 0, parentJail } = plan;
+	if (steps === 0 || parentJail !== undefined) return undefined;
+	const halves = encodeHalves(plan, jail, arch);
+	if (placesOf(group, halves.rest.bytes).length > 0) return undefined;
+	const { bytes } = halves.ahead;
+	const places = placesOf(group, bytes);
+	const withName = (name: Uint8Array) => {
+		const copy = bytes.slice();
+		for (const place of places) copy.set(name, place);
+		return copy;
+	};
+	return {
+		halves,
+		likeness: withName(new Uint8Array(group.length)),
+		named: (id) => ({ ...halves.ahead, bytes: withName(Buffer.from(groupName(id), "latin1")) }),
+	};
+}
+
+function areAlike(a: Ahead, b: Ahead | undefined): boolean {
+	return b !== undefined && (a === b || Buffer.compare(a.likeness, b.likeness) === 0);
+}
+
+interface Ready {
+	readonly ahead: Ahead;
+	readonly process: JailProcess;
+	readonly timer: NodeJS.Timeout;
+}
+
+/** What it needs of a session. */
+export interface SpareHost {
+	readonly zygote: Pick<Zygote, "alive" | "launchAhead" | "use">;
+	newGroupId(): string;
+	/** Removes what an executor left behind that died. */
+	sweepOwn(): Promise<void>;
+}
+
+/** At most one for each process, and none before two runs of one kind have followed each other. */
+export class Spare {
+	readonly #host: SpareHost;
+	#ready: Ready | undefined;
+	#last: Ahead | undefined;
+	#soon: NodeJS.Immediate | undefined;
+	/** After one that came to nothing: on a host that is short of something, spares would be in the way. */
+	#notBeforeMs = 0;
+	readonly #leave = () => this.discard();
+
+	constructor(host: SpareHost) {
+		this.#host = host;
+	}
+
+	/** Is there one? For tests. */
+	get isReady(): boolean {
+		return this.#ready !== undefined;
+	}
+
+	/** The spare, if there is one of this kind: the caller's from now on, and nobody else's. It is to be finished first. */
+	take(wanted: Ahead): JailProcess | undefined {
+		const ready = this.#ready;
+		if (ready === undefined || !areAlike(wanted, ready.ahead)) return undefined;
+		this.#forget(ready);
+		this.#host.zygote.use(ready.process);
+		return ready.process;
+	}
+
+	/** A run of this kind has ended. Another jail like its own is made when the caller has gone on, if it comes to that. */
+	soon(ahead: Ahead): void {
+		const again = areAlike(ahead, this.#last);
+		this.#last = ahead;
+		if (!again || this.#soon !== undefined || this.#ready !== undefined) return;
+		this.#soon = setImmediate(() => {
+			this.#soon = undefined;
+			this.#make(ahead);
+		});
+	}
+
+	#make(ahead: Ahead): void {
+		if (!this.#host.zygote.alive || Date.now() < this.#notBeforeMs) return;
+		const process = this.#host.zygote.launchAhead(ahead.named(this.#host.newGroupId()));
+		const timer = setTimeout(() => this.discard(), MOST_IDLE_MS).unref();
+		const ready: Ready = { ahead, process, timer };
+		this.#ready = ready;
+		globalThis.process.once("beforeExit", this.#leave);
+		process.end.then((end) => {
+			if (this.#ready !== ready) return;
+			this.#forget(ready);
+			this.#notBeforeMs = Date.now() + MOST_IDLE_MS;
+			process.close();
+			if (end === undefined) void this.#host.sweepOwn();
+		});
+	}
+
+	/** Ends the spare, if there is one; this process stays until it is gone. */
+	discard(): void {
+		const ready = this.#ready;
+		if (ready === undefined) return;
+		this.#forget(ready);
+		this.#host.zygote.use(ready.process);
+		ready.process.close();
+	}
+
+	#forget({ timer }: Ready): void {
+		this.#ready = undefined;
+		clearTimeout(timer);
+		globalThis.process.off("beforeExit", this.#leave);
+	}
+}
