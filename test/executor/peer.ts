@@ -4,13 +4,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, readdirSync, readFileSync } from "node:fs";
 import { type Addon, loadAddon, type WatchControl } from "../../src/executor/addon.ts";
-import { encodePlan, encodeWorkload } from "../../src/executor/encode.ts";
+import { encodeHalves, encodePlan, encodeWorkload } from "../../src/executor/encode.ts";
 import { decodeFrame, encodeFrame, type FrameHeader } from "../../src/executor/frames.ts";
 import { nativePath } from "../../src/executor/package-files.ts";
 import { FRAME } from "../../src/executor/wire.ts";
 import { CLONE_NEW } from "../../src/plan/constants.ts";
 import { cstring, stringArray } from "../../src/plan/steps.ts";
-import type { Plan, Workload } from "../../src/plan/types.ts";
+import type { Plan, Step, Workload } from "../../src/plan/types.ts";
 
 export const TOKEN = new Uint8Array(16).fill(42);
 
@@ -41,8 +41,30 @@ function workload(...argv: readonly string[]): Workload {
 }
 
 const jailProgram = encodePlan(PLAN, ARCH);
+
+/** The same jail, made ahead of its use; what finishes it does what `steps` say. */
+function halves(...steps: readonly Step[]) {
+	const session: Step = { label: "start a session", call: "setsid", args: [] };
+	const plan: Plan = { ...PLAN, child: [session, ...steps], ahead: 1 };
+	return encodeHalves(plan, encodePlan(plan, ARCH), ARCH);
+}
 export const LAUNCH = jailProgram.bytes;
+const named = halves({ label: "make a mask", call: "umask", args: [0o77] });
+export const UNFINISHED = named.ahead.bytes;
+export const REST = named.rest.bytes;
+/** Its second step goes to a folder that there is not. */
+export const FAILING_REST = halves(
+	{ label: "make a mask", call: "umask", args: [0o77] },
+	{ label: "go nowhere", call: "chdir", args: [cstring("/does/not/exist")] },
+).rest.bytes;
 export const EXIT_7 = encodeWorkload(workload("/bin/sh", "-c", "exit 7"), jailProgram, PLAN, ARCH).bytes;
+/** 7 where the jail is finished. */
+export const EXIT_BY_MASK = encodeWorkload(
+	workload("/bin/sh", "-c", "test $(umask) = 0077 && exit 7"),
+	jailProgram,
+	PLAN,
+	ARCH,
+).bytes;
 export const SLEEP = encodeWorkload(workload("/bin/sleep", "1000"), jailProgram, PLAN, ARCH).bytes;
 
 /** A sound header where nothing else is asked for. */
@@ -125,9 +147,9 @@ export class Executor {
 	}
 
 	/** Launches a sound jail; returns the other end of its control socket. */
-	launch(sequence: number): Socket {
+	launch(sequence: number, program: Uint8Array = LAUNCH): Socket {
 		const [here, there] = this.addon.socketpair();
-		this.socket.send(frame({ sequence, jail: sequence, descriptors: 1 }, LAUNCH), [there]);
+		this.socket.send(frame({ sequence, jail: sequence, descriptors: 1 }, program), [there]);
 		closeSync(there);
 		const socket = new Socket(this.addon, here);
 		this.#sockets.push(socket);

@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { newGroupId } from "../../src/cgroup/id.ts";
+import { encodeHalves, encodePlan } from "../../src/executor/encode.ts";
+import type { EndReport } from "../../src/executor/frames.ts";
+import type { JailProcess } from "../../src/executor/jail-process.ts";
+import { prepare } from "../../src/jail/prepare.ts";
+import { type Ahead, aheadOf, Spare } from "../../src/jail/spare.ts";
+import type { Plan } from "../../src/plan/types.ts";
+import type { Policy } from "../../src/policy/types.ts";
+import { network, policyOf } from "../helpers/policy.ts";
+import { factsFor } from "../oci/fixtures.ts";
+
+const OWNER = { pid: 77, startTime: "1234", namespace: "000000" };
+const FACTS = factsFor(policyOf());
+const HOST = {
+	...FACTS,
+	cgroup: {
+		v1: [{ name: "memory", path: "/sys/fs/cgroup/memory", writable: true, swapLimit: true } as const],
+		swapOn: false,
+		blockDevices: [],
+	},
+};
+
+function planned(policy: Policy = policyOf()) {
+	const id = newGroupId(OWNER);
+	const { plan } = prepare(policy, HOST, ["true"], false, id);
+	const jail = encodePlan(plan, "x86_64");
+	return { plan, jail, ahead: aheadOf(plan, jail, `vmjail-${id}`, "x86_64") as Ahead };
+}
+
+describe("the two halves of a jail", () => {
+	const sectionsOf = (bytes: Uint8Array) => {
+		const view = new DataView(bytes.buffer, bytes.byteOffset);
+		return Array.from({ length: 6 }, (_, i) => view.getUint32(36 + i * 8, true));
+	};
+	const unfinished = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset).getUint16(142, true);
+
+	it("are all of it, in the slots and reports of the whole; only the first is launched as unfinished", () => {
+		const { plan, jail } = planned();
+		const { ahead, rest, firstStep } = encodeHalves(plan, jail, "x86_64");
+		const [before, parent, child, account, cleanup] = sectionsOf(jail.bytes);
+		expect(sectionsOf(ahead.bytes)).toEqual([before, parent, firstStep, account, cleanup, 0]);
+		expect(sectionsOf(rest.bytes)).toEqual([0, 0, (child ?? 0) - firstStep, 0, 0, 0]);
+		expect(firstStep).toBe(plan.ahead);
+		expect([ahead.reports, ahead.slots, rest.slots]).toEqual([jail.reports, jail.slots, jail.slots]);
+		expect([jail, ahead, rest].map(({ bytes }) => unfinished(bytes))).toEqual([0, 1, 0]);
+	});
+
+	it("are alike for any two runs of a policy, and for no two that make jails of different kinds", () => {
+		const like = planned().ahead.likeness;
+		expect(planned().ahead.likeness).toEqual(like);
+		// What is mounted is not done ahead.
+		expect(planned(policyOf({ file: { maskedPaths: ["/srv"] } })).ahead.likeness).toEqual(like);
+		const others: Policy[] = [
+			policyOf({ system: { hostname: "other" } }),
+			policyOf({ system: { memory: { maxBytes: 1 << 20, swapBytes: 0 } } }),
+			policyOf({ system: { capabilities: ["CAP_KILL"] } }),
+			policyOf({ network: network("host") }),
+		];
+		for (const other of others) expect(planned(other).ahead.likeness).not.toEqual(like);
+	});
+
+	it("carry the name of each jail's own group", () => {
+		const { ahead } = planned();
+		const id = newGroupId(OWNER);
+		const bytes = Buffer.from(ahead.named(id).bytes);
+		expect(bytes.includes(`/sys/fs/cgroup/memory/vmjail-${id}\0`)).toBe(true);
+		expect(Buffer.from(ahead.likeness).includes("vmjail-")).toBe(false);
+	});
+
+	it("are none where nothing can be done ahead, or where the jail lies below another", () => {
+		const { plan } = planned();
+		const jail = encodePlan(plan, "x86_64");
+		const of = (other: Plan) => aheadOf(other, jail, "vmjail-x", "x86_64");
+		const { ahead: _, ...none } = plan;
+		expect(of(none)).toBeUndefined();
+		expect(of({ ...plan, parentJail: { id: 1, slot: 0 } })).toBeUndefined();
+	});
+});
+
+describe("the spare", () => {
+	beforeEach(() => void vi.useFakeTimers());
+	afterEach(() => void vi.useRealTimers());
+
+	/** A host whose jails end when they are told to. */
+	function fake() {
+		const jails: { closed: boolean; finishEnd: (end: EndReport | undefined) => void }[] = [];
+		const used: unknown[] = [];
+		const seen = { swept: 0, alive: true };
+		const launchAhead = (): JailProcess => {
+			let finishEnd: (report: EndReport | undefined) => void = () => {};
+			const end = new Promise<EndReport | undefined>((resolve) => {
+				finishEnd = resolve;
+			});
+			const jail = { closed: false, end, finishEnd, close: () => void Object.assign(jail, { closed: true }) };
+			jails.push(jail);
+			return jail as unknown as JailProcess;
+		};
+		const spare = new Spare({
+			zygote: {
+				get alive() {
+					return seen.alive;
+				},
+				launchAhead,
+				use: (jail) => void used.push(jail),
+			},
+			newGroupId: () => newGroupId(OWNER),
+			sweepOwn: async () => void seen.swept++,
+		});
+		const endOf = (at: number, report: EndReport | undefined) => jails[at]?.finishEnd(report);
+		return { spare, jails, used, seen, endOf };
+	}
+
+	const ENDED: EndReport = { status: 9, cleanupFailures: 0, reports: new Map() };
+	const { ahead } = planned();
+	const other = planned(policyOf({ system: { hostname: "other" } })).ahead;
+	const twice = (spare: Spare, kind = ahead) => {
+		spare.soon(kind);
+		spare.soon(kind);
+		vi.advanceTimersByTime(0);
+	};
+
+	it("is made when two runs of one kind have followed each other, and is used once", () => {
+		const { spare, jails, used } = fake();
+		spare.soon(ahead);
+		vi.advanceTimersByTime(0);
+		expect(jails).toHaveLength(0);
+		spare.soon(ahead);
+		expect(spare.take(ahead)).toBeUndefined();
+		vi.advanceTimersByTime(0);
+		expect(jails).toHaveLength(1);
+		expect(spare.take(ahead)).toBe(jails[0]);
+		expect(used).toEqual([jails[0]]);
+		expect(spare.take(ahead)).toBeUndefined();
+	});
+
+	it("is one at most, whatever runs end meanwhile", () => {
+		const { spare, jails } = fake();
+		for (let i = 0; i < 5; i++) twice(spare);
+		expect(jails).toHaveLength(1);
+	});
+
+	it("is not made where kinds take turns, and not given to another kind", () => {
+		const { spare, jails } = fake();
+		for (let i = 0; i < 4; i++) {
+			spare.soon(ahead);
+			spare.soon(other);
+		}
+		vi.advanceTimersByTime(0);
+		expect(jails).toHaveLength(0);
+		twice(spare);
+		expect(spare.take(other)).toBeUndefined();
+		expect(spare.take(planned().ahead)).toBe(jails[0]);
+	});
+
+	it("is given up after half a minute", () => {
+		const { spare, jails } = fake();
+		twice(spare);
+		vi.advanceTimersByTime(29_999);
+		expect(jails[0]?.closed).toBe(false);
+		vi.advanceTimersByTime(1);
+		expect(jails[0]?.closed).toBe(true);
+		expect(spare.take(ahead)).toBeUndefined();
+	});
+
+	it("that dies is not given to anybody, and there is no other for a while; groups that nobody removes are swept", async () => {
+		const { spare, jails, seen, endOf } = fake();
+		twice(spare);
+		endOf(0, ENDED);
+		await vi.advanceTimersByTimeAsync(0);
+		expect([spare.isReady, spare.take(ahead), seen.swept]).toEqual([false, undefined, 0]);
+		twice(spare);
+		expect(jails).toHaveLength(1);
+		await vi.advanceTimersByTimeAsync(30_000);
+		twice(spare);
+		expect(jails).toHaveLength(2);
+		endOf(1, undefined);
+		await vi.advanceTimersByTimeAsync(0);
+		expect(seen.swept).toBe(1);
+	});
+
+	it("is not made by a dead executor", () => {
+		const { spare, jails, seen } = fake();
+		seen.alive = false;
+		twice(spare);
+		expect(jails).toHaveLength(0);
+	});
+});
