@@ -28,9 +28,10 @@ function host() {
 function targets(rows, memory) {
 	const median = (name) => rows.find((row) => row.name === name)?.median;
 	const inJail = memory.find(({ name }) => name === IN_JAIL);
-	const floor = median(NAMES.cgroupFloor) ?? median(NAMES.floor);
+	const toFloor = (name) => ({ value: median(name) / median(NAMES.floor), most: 2, unit: "×" });
 	return [
-		{ name: "library, default policy / floor", value: median(NAMES.library) / floor, most: 2, unit: "×" },
+		{ name: "library, default policy / floor", ...toFloor(NAMES.library) },
+		{ name: "library, one after the other / floor", ...toFloor(NAMES.inRow) },
 		{
 			name: "./vmjail -- true beyond node -e 0",
 			value: median(NAMES.launcher) - median(NAMES.node),

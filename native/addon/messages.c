@@ -134,11 +134,14 @@ static void on_ready(uv_handle_t *poll, int status, int events)
 		struct iovec part = {message_buffer, sizeof message_buffer};
 		struct msghdr message = {
 			.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-		const ssize_t n = status < 0 ? 0 : recvmsg(l->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		/* ECONNRESET: the peer left without reading something of ours. What it said before is still to be read. */
+		const ssize_t n = recvmsg(l->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		/*
+		 * ECONNRESET, which libuv may have seen before us (status): the peer left without reading something of ours. What it
+		 * said before is still to be read.
+		 */
 		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN && status >= 0)
 			return;
 		if (n <= 0) {
 			uv_poll_stop(l->poll);
