@@ -55,10 +55,14 @@ async function until<T>(look: () => T | undefined, patienceMs: number): Promise<
 	}
 }
 
-/** Pids of dead processes that nobody has collected; they have no command line by which to know them. */
+/**
+ * Pids of dead processes that nobody has collected; they have no command line by which to know them. Some inits take note
+ * of theirs every few seconds only, and of everybody's.
+ */
 function zombies(): number[] {
+	const names = ["vmjail-executor", "sleep", "sh", "node"];
 	return processes()
-		.filter(({ state, name }) => state === "Z" && ["vmjail-executor", "sleep", "sh", "node"].includes(name))
+		.filter(({ state, name, parent }) => state === "Z" && parent !== 1 && names.includes(name))
 		.map(({ pid }) => pid);
 }
 

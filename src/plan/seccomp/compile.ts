@@ -7,6 +7,7 @@ import { keyOfNamed } from "../../oci/seccomp-of.ts";
 import type { LinuxSeccomp } from "../../oci/types.ts";
 import { syscallNumber } from "../syscalls.ts";
 import { assemble } from "./assemble.ts";
+import { byBits } from "./bits.ts";
 import { AUDIT_ARCH, bytesOf, type Instruction, OFFSET, returnValue } from "./bpf.ts";
 import { decideCall } from "./conditions.ts";
 import { type Decision, type DecisionMaker, decisionMaker } from "./decision.ts";
@@ -91,7 +92,7 @@ function decide(profile: LinuxSeccomp, rules: readonly Rule[], arch: Architectur
 	const calls = new Map<number, Decision>();
 	for (const [name, ofCall] of byName(rules)) {
 		const number = syscallNumber(arch, name);
-		if (number !== undefined) calls.set(number, decideCall(ofCall, otherwise, make));
+		if (number !== undefined) calls.set(number, shorter(decideCall(ofCall, otherwise, make), make));
 	}
 	const native = searchTree(calls, otherwise, make);
 	return make.ask({
@@ -102,6 +103,13 @@ function decide(profile: LinuxSeccomp, rules: readonly Rule[], arch: Architectur
 		yes: arch === "x86_64" ? withoutX32(native, make) : native,
 		no: make.answer(returnValue(KILL_PROCESS)),
 	});
+}
+
+/** By bits where that takes fewer instructions. */
+function shorter(decision: Decision, make: DecisionMaker): Decision {
+	if (decision.kind === "answer") return decision;
+	const other = byBits(decision, make);
+	return other !== undefined && assemble(other).length < assemble(decision).length ? other : decision;
 }
 
 function withoutX32(native: Decision, make: DecisionMaker): Decision {

@@ -89,7 +89,7 @@ function decideCondition(condition: Condition, yes: Decision, no: Decision, make
 }
 
 /** word & mask == datum, preferably by a test that leaves the word in the accumulator for the next question. */
-function masked(
+export function masked(
 	offset: number,
 	mask: number,
 	datum: number,
