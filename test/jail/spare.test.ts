@@ -31,16 +31,16 @@ function planned(policy: Policy = policyOf()) {
 describe("the two halves of a jail", () => {
 	const sectionsOf = (bytes: Uint8Array) => {
 		const view = new DataView(bytes.buffer, bytes.byteOffset);
-		return Array.from({ length: 6 }, (_, i) => view.getUint32(36 + i * 8, true));
+		return Array.from({ length: 7 }, (_, i) => view.getUint32(36 + i * 8, true));
 	};
-	const unfinished = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset).getUint16(142, true);
+	const unfinished = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset).getUint16(150, true);
 
 	it("are all of it, in the slots and reports of the whole; only the first is launched as unfinished", () => {
 		const { plan, jail } = planned();
 		const { ahead, rest, firstStep } = encodeHalves(plan, jail, "x86_64");
 		const [before, parent, child, account, cleanup] = sectionsOf(jail.bytes);
-		expect(sectionsOf(ahead.bytes)).toEqual([before, parent, firstStep, account, cleanup, 0]);
-		expect(sectionsOf(rest.bytes)).toEqual([0, 0, (child ?? 0) - firstStep, 0, 0, 0]);
+		expect(sectionsOf(ahead.bytes)).toEqual([before, parent, firstStep, account, cleanup, 0, 0]);
+		expect(sectionsOf(rest.bytes)).toEqual([0, 0, (child ?? 0) - firstStep, 0, 0, 0, 0]);
 		expect(firstStep).toBe(plan.ahead);
 		expect([ahead.reports, ahead.slots, rest.slots]).toEqual([jail.reports, jail.slots, jail.slots]);
 		expect([jail, ahead, rest].map(({ bytes }) => unfinished(bytes))).toEqual([0, 1, 0]);
