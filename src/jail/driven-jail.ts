@@ -10,10 +10,12 @@ import { encodeKept, encodePlan, encodeWorkload } from "../executor/encode.ts";
 import type { EndReport } from "../executor/frames.ts";
 import { openInnerJail } from "../executor/inner-jail.ts";
 import type { ExecReply, JailProcess, ResetReply } from "../executor/jail-process.ts";
+import { resolvConf } from "../network/layout.ts";
+import { resolverMount, sendNamespaceSteps } from "../network/namespace/jail-plan.ts";
 import { readAnnotations } from "../oci/annotations.ts";
 import type { Mount } from "../oci/types.ts";
 import { innerConfinementSteps, innerEntryOf, innerPlanOf, innerRenewal } from "../plan/inner.ts";
-import type { Kept, Plan, Workload } from "../plan/types.ts";
+import type { Kept, Plan, Step, Workload } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import type { DrivenRun, Driver } from "../runtime/driver.ts";
@@ -25,7 +27,8 @@ import { InnerFiles } from "./inner-files.ts";
 import { asLaunch, type Inside } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { narrowed } from "./limits.ts";
-import { inGroup, refuseUnavailable, specFor } from "./prepare.ts";
+import { below, networkFor } from "./networked.ts";
+import { inGroup, refuseUnavailable, resolverInJail, specFor } from "./prepare.ts";
 import { Programs } from "./programs.ts";
 import { NO_COMMAND, type Program, patient, processOf, type Reusable } from "./reusable.ts";
 import type { Session } from "./session.ts";
@@ -64,10 +67,6 @@ export async function openDriven(
 
 function refuseWhatIsNotReused(driver: Driver, policy: Policy): void {
 	refuseUnavailable(policy, driver.name);
-	if (policy.security.network.mode === "hostwithpolicy") {
-		const what = `security.network.mode: hostwithpolicy: not available in jails of ${driver.name}'s that are used again`;
-		throw new VmjailError("NOT_AVAILABLE", what, { remedy: 'Use the runtime "runlc", or run() for each program.' });
-	}
 	if (policy.system.capabilities.length > 0) {
 		throw new VmjailError(
 			"NOT_AVAILABLE",
@@ -84,16 +83,20 @@ function refuseWhatIsNotReused(driver: Driver, policy: Policy): void {
 }
 
 interface DrivenJail {
+	/** Names it in events. */
+	readonly id: string;
 	readonly enclosed: Enclosed;
 	/** On the host. */
 	readonly outer: Plan;
-	readonly job: Workload;
+	readonly job: (beforeExec: readonly Step[]) => Workload;
 	readonly reusable: Reusable;
 }
 
 function prepareJail(driver: Driver, policy: Policy, host: Reusable["facts"], id: string): DrivenJail {
 	const kept: Uint8Array[] = [];
-	const { facts, spec, mac } = specFor(policy, host, NO_COMMAND, false, (bytes) => String(kept.push(bytes) - 1));
+	const { networked, facts, spec, mac } = specFor(policy, host, NO_COMMAND, false, (bytes) =>
+		String(kept.push(bytes) - 1),
+	);
 	const { programs = [], arch } = facts;
 	const cgroup = cgroupSteps({
 		resources: raised(spec.linux.resources ?? {}, driver),
@@ -102,15 +105,22 @@ function prepareJail(driver: Driver, policy: Policy, host: Reusable["facts"], id
 		id,
 		privileged: facts.caller.privileged,
 	});
-	const enclosed = enclose(driver, spec, arch, { programs, kept }, { inner: "again" });
+	const resolver = networked ? resolverInJail(policy, facts) : undefined;
+	const network = resolver === undefined ? {} : { network: { resolver, resolvConf: resolvConf() } };
+	const enclosed = enclose(driver, spec, arch, { programs, kept }, { inner: "again", ...network });
 	const { run, process, confinement } = enclosed;
-	const mounts = { mounts: enclosed.mounts, isFolder };
+	const laid = resolver === undefined ? [] : [resolverMount(resolver)];
+	const mounts = { mounts: [...enclosed.mounts, ...laid], isFolder };
 	const granted = process.capabilities?.permitted ?? [];
 	const inside = { ...spec, process };
 	return {
+		id,
 		enclosed,
-		outer: inGroup(jobPlan(run.job, facts, { belowGateway: false }), cgroup),
-		job: jobWorkload(run.job, run.job.asIds?.uid ?? spec.process.user.uid, {}),
+		outer: inGroup(
+			jobPlan(run.job, facts, { belowGateway: networked, last: networked ? sendNamespaceSteps() : [] }),
+			cgroup,
+		),
+		job: (beforeExec) => jobWorkload(run.job, run.job.asIds?.uid ?? spec.process.user.uid, { beforeExec }),
 		reusable: {
 			// What the limit of file size cut is not looked for: the files are the sandbox's own.
 			writable: [],
@@ -150,57 +160,81 @@ function programOf(policy: Policy, program: Program, { spec, facts }: Pick<Reusa
 
 async function start(
 	at: Session,
-	{ enclosed, outer: outerPlan, job, reusable }: DrivenJail,
+	{ id, enclosed, outer: plannedOuter, job: jobWith, reusable }: DrivenJail,
 	policy: Policy,
 	choice: Choice,
 	signal: AbortSignal | undefined,
 ): Promise<Inside> {
-	const { arch } = reusable.facts;
+	const { facts } = reusable;
+	const { arch } = facts;
+	const network = await networkFor(at, policy, { facts, jail: id, ownKernel: true });
+	const outerPlan = below(network, plannedOuter);
+	const job = jobWith(network?.network.workloadSteps ?? []);
 	const plan = encodePlan(reusable.plan, arch);
 	const kept = reusable.kept([]);
 	const keptProgram = encodeKept(kept, plan, reusable.plan, arch);
 	const encodedOuter = encodePlan(outerPlan, arch);
 	const { process, descriptors } = openInnerJail(plan);
 	const outer = at.zygote.launch(encodedOuter);
-	const streams = openStreams({ stdin: "ignore", stdout: "ignore", stderr: "ignore" }, {}, () => false);
 	const { control, executor } = descriptors;
-	const started = outer.exec({
-		program: encodeWorkload(job, encodedOuter, outerPlan, arch),
-		descriptors: [...streams.descriptors, control, executor],
-		last: true,
-	});
-	streams.close();
-	for (const descriptor of [control, executor]) closeSync(descriptor);
 	void outer.end.then((end) => process.ended(end));
-	process.keep(keptProgram);
 	const close = () => {
 		process.close();
 		outer.close();
 	};
+	const startRuntime = (): Promise<ExecReply> => {
+		const streams = openStreams({ stdin: "ignore", stdout: "ignore", stderr: "ignore" }, {}, () => false);
+		const replied = outer.exec({
+			program: encodeWorkload(job, encodedOuter, outerPlan, arch),
+			descriptors: [...streams.descriptors, control, executor],
+			last: true,
+			onDescriptor: (listener) => (network === undefined ? closeSync(listener) : network.network.explain(listener)),
+		});
+		streams.close();
+		return replied;
+	};
+	let started: Promise<ExecReply>;
 	try {
+		try {
+			await withPatience(network?.connect(outer, close), close, signal);
+			started = startRuntime();
+		} finally {
+			for (const descriptor of [control, executor]) closeSync(descriptor);
+		}
+		process.keep(keptProgram);
 		const reply = await withPatience(process.reset(true), close, signal);
 		if (reply.kind !== "ready")
 			throw await startError(reply, { started, outer, outerPlan, job, reusable, kept, enclosed });
 	} catch (error) {
 		close();
 		const end = await outer.end;
+		await network?.close();
 		if (end === undefined) await at.sweepOwn();
 		throw error;
 	}
+	const sandboxLost = checkLostWith(started, enclosed.run, encodedOuter.reports);
 	const around = {
 		plan: outerPlan,
 		reports: encodedOuter.reports,
 		passable: () => false,
-		checkLost: checkLostWith(started, enclosed.run, encodedOuter.reports),
+		checkLost: (end: EndReport | undefined, cause: Cause) => {
+			network?.checkAlive();
+			sandboxLost(end, cause);
+		},
 		close,
 	};
 	const files = new InnerFiles(process, plan, reusable);
 	const programs = new Programs(reusable, plan);
-	return { policy, reusable, process, plan, kept, keptProgram, files, programs, choice, around };
+	const inside = { policy, reusable, process, plan, kept, keptProgram, files, programs, choice, around };
+	return network === undefined ? inside : { ...inside, network };
 }
 
 /** A sandbox that hangs at its start is given up. */
-async function withPatience<T>(promise: Promise<T>, giveUp: () => void, signal: AbortSignal | undefined): Promise<T> {
+async function withPatience<T>(
+	promise: T | Promise<T>,
+	giveUp: () => void,
+	signal: AbortSignal | undefined,
+): Promise<T> {
 	const timer = setTimeout(giveUp, PATIENCE_MS);
 	signal?.addEventListener("abort", giveUp, { once: true });
 	try {

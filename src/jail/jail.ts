@@ -21,7 +21,7 @@ import { type ExecOptions, type ExecResult, Execution } from "./execution.ts";
 import { identityOf, JailFiles } from "./files.ts";
 import { asLaunch, type Inside, renewalError } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
-import { checkLostWith, networkFor, withNetwork } from "./networked.ts";
+import { below, checkLostWith, networkFor, withNetwork } from "./networked.ts";
 import { Pins } from "./pins.ts";
 import { Programs } from "./programs.ts";
 import { prepareReusable, type Reusable } from "./reusable.ts";
@@ -113,8 +113,7 @@ export class Jail {
 		const prepared = prepareReusable(policy, host, id, pins.keep);
 		const { facts, spec } = prepared;
 		const network = await networkFor(at, policy, { facts, jail: id, ownKernel: false });
-		const parentJail = network?.network.parentJail;
-		const reusable = parentJail === undefined ? prepared : { ...prepared, plan: { ...prepared.plan, parentJail } };
+		const reusable = { ...prepared, plan: below(network, prepared.plan) };
 		const plan = encodePlan(reusable.plan, facts.arch);
 		const kept = reusable.kept(network?.network.workloadSteps ?? []);
 		const keptProgram = encodeKept(kept, plan, reusable.plan, facts.arch);

@@ -1,6 +1,7 @@
 /** Where a jail that is used again has a gateway, and what differs then. */
 
 import { closeSync } from "node:fs";
+import type { Plan } from "../plan/types.ts";
 import type { Policy } from "../policy/types.ts";
 import { checkLost } from "./ending.ts";
 import type { NetworkOptions } from "./network.ts";
@@ -16,6 +17,11 @@ export async function networkFor(
 	if (network.mode !== "hostwithpolicy") return undefined;
 	const { ReusedNetwork } = await import("./reused-network.ts");
 	return new ReusedNetwork(at.zygote, { ...options, network });
+}
+
+/** The plan of a jail that belongs below its gateway, if it has one. */
+export function below(network: ReusedNetwork | undefined, plan: Plan): Plan {
+	return network === undefined ? plan : { ...plan, parentJail: network.network.parentJail };
 }
 
 /**

@@ -17,6 +17,8 @@ const NOBODY: Hearer = { onEvent: () => undefined, reportAll: false };
 
 export class ReusedNetwork {
 	readonly network: JailNetwork;
+	/** Of which one listener tells for all programs; else each has its own. */
+	readonly #ownKernel: boolean;
 	#hearer = NOBODY;
 	#lost = false;
 	#endJail: () => void = () => undefined;
@@ -24,6 +26,7 @@ export class ReusedNetwork {
 
 	/** @throws VmjailError POLICY_INVALID for rules that cannot be compiled */
 	constructor(zygote: Zygote, options: Omit<NetworkOptions, "onEvent" | "reportAll" | "renewed">) {
+		this.#ownKernel = options.ownKernel;
 		const onEvent = (event: NetworkEvent) => this.#hearer.onEvent(event);
 		this.network = new JailNetwork(zygote, { ...options, onEvent, reportAll: false, renewed: true });
 	}
@@ -51,7 +54,7 @@ export class ReusedNetwork {
 
 	/** It has ended, and so have all its processes: its connections are reset, and all is reported that was to be. */
 	async end(): Promise<void> {
-		this.network.stopExplaining();
+		if (!this.#ownKernel) this.network.stopExplaining();
 		await this.#renew(this.#hearer.reportAll);
 		this.#hearer = NOBODY;
 	}

@@ -147,7 +147,11 @@ export const jailSysctls: readonly Sysctl[] = [
 	{ path: `ipv4/conf/${JAIL_LINK}/rp_filter`, value: "0" },
 	// Which ports are published is the gateway's business; inside, a program without capabilities may use any.
 	{ path: "ipv4/ip_unprivileged_port_start", value: "0" },
-	// In a jail that is used again a program could ask the kernel which destinations the ones before it reached (tcp_metrics).
+];
+
+/** In the S of a jail that is used again: nothing of a closed connection stays for the next program to meet, or to ask for. */
+export const renewedSysctls: readonly Sysctl[] = [
+	{ path: "ipv4/tcp_max_tw_buckets", value: "0" },
 	{ path: "ipv4/tcp_no_metrics_save", value: "1" },
 ];
 

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { decode, encode, type Packet } from "dns-packet";
 import type { LabEvent } from "./events.ts";
-import { address, answerOf, host, LATE_ECHO_PORT, resolver } from "./zone.ts";
+import { address, answerOf, host, LATE_ECHO_MS, LATE_ECHO_PORT, resolver } from "./zone.ts";
 
 const [role = "internet", folder = "."] = process.argv.slice(2);
 
@@ -196,7 +196,7 @@ function wholeInternet(): Promise<unknown>[] {
 		listening(banner, 22, address.ssh),
 		listening(counter, 9, address.ssh),
 		udpService(7, address.udp, (message) => message),
-		udpService(LATE_ECHO_PORT, address.udp, (message) => message, 500),
+		udpService(LATE_ECHO_PORT, address.udp, (message) => message, LATE_ECHO_MS),
 		udpService(123, address.udp, ntpAnswer),
 	];
 }

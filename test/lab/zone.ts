@@ -45,8 +45,9 @@ interface Entry {
 	readonly rotating?: readonly string[];
 }
 
-/** UDP at `address.udp`: what comes here comes back half a second later. */
+/** UDP at `address.udp`: what comes here comes back later. */
 export const LATE_ECHO_PORT = 77;
+export const LATE_ECHO_MS = 1500;
 
 /** Names below ".wild.test" all exist. */
 export const zone: Readonly<Record<string, Entry>> = {

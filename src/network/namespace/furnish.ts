@@ -3,7 +3,14 @@
 import { CLONE_NEW } from "../../plan/constants.ts";
 import type { Workload } from "../../plan/types.ts";
 import type { Family } from "../ip.ts";
-import { familySysctls, gatewaySettings, gatewaySysctls, jailSettings, jailSysctls } from "../routes.ts";
+import {
+	familySysctls,
+	gatewaySettings,
+	gatewaySysctls,
+	jailSettings,
+	jailSysctls,
+	renewedSysctls,
+} from "../routes.ts";
 import type { Rules } from "../rules.ts";
 import { netlinkSteps } from "./netlink.ts";
 import { type SocketName, socketSteps, type WantedSockets } from "./sockets.ts";
@@ -37,6 +44,7 @@ export function furnishWorkload(
 				...sysctlSteps(familySysctls(families)),
 				...netlinkSteps(jailSettings(rules, families), "the jail"),
 				...sysctlSteps(jailSysctls),
+				...sysctlSteps(wanted.renewed ? renewedSysctls : []),
 				{ label: "be done", call: "exit_group", args: [0] },
 			],
 		},
