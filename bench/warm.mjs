@@ -176,13 +176,16 @@ async function main(args) {
 	}
 	const rate = build();
 	const { Jail, Pool, parsePolicy } = await library();
-	const policy = parsePolicy(
-		JSON.stringify({
-			system: { memory: { max: "256MiB" }, pids: { max: 64 } },
-			security: { file: { tmpfs: [{ path: "/tmp", size: "64MiB" }] } },
-		}),
-	);
+	const policyWith = (network) =>
+		parsePolicy(
+			JSON.stringify({
+				system: { memory: { max: "256MiB" }, pids: { max: 64 } },
+				security: { file: { tmpfs: [{ path: "/tmp", size: "64MiB" }] }, network },
+			}),
+		);
+	const policy = policyWith({ mode: "none" });
 	const [jail, two, eight] = [await Jail.open(policy), new Pool(policy, { size: 2 }), new Pool(policy, { size: 8 })];
+	const ruled = await Jail.open(policyWith({ mode: "hostwithpolicy", policy: { dns: ["example.com:443"] } }));
 	const bwrap = peerCommands({ tools: { bwrap: which("bwrap") }, folder: "" }, "", [PROGRAM])[0]?.argv;
 	const contenders = [
 		{ name: "fork + exec, one at a time", run: native(rate, 1, [PROGRAM]) },
@@ -194,6 +197,7 @@ async function main(args) {
 					{ name: "bwrap, two", run: native(rate, 2, bwrap) },
 				]),
 		{ name: "Jail, one at a time", run: inJails((c, o) => jail.exec(c, o), 1) },
+		{ name: "Jail with network rules", run: inJails((c, o) => ruled.exec(c, o), 1) },
 		{ name: "Pool of 2", run: inJails((c, o) => two.exec(c, o), 2) },
 		{ name: "Pool of 8", run: inJails((c, o) => eight.exec(c, o), 8) },
 	];
@@ -209,7 +213,7 @@ async function main(args) {
 	const rows = contenders.map(({ name }) => ({ name, ...figures(samples.get(name), ms) }));
 	const memory = await idle(Jail, policy);
 	const soaked = runs === 0 ? undefined : await soak(two, runs);
-	await Promise.all([jail.close(), two.close(), eight.close()]);
+	await Promise.all([jail, ruled, two, eight].map((one) => one.close()));
 	const best = rows.find(({ name }) => name === "Pool of 2").best;
 	const verdicts = [
 		{
