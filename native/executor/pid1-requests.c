@@ -99,24 +99,46 @@ static bool reset_request(struct pid1 *p, const struct frame *frame)
 	return true;
 }
 
-/* What was left of the jail's set-up when it was made ahead of its use. Once. */
+/* What will be left of the jail's set-up when it is used, in the place of any earlier such program. */
 static bool setup_request(struct pid1 *p, struct frame *frame)
 {
-	struct machine *m = p->machine;
-	uint8_t *launched = m->base;
 	size_t size;
 	if (frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
 		return false;
 	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
 		return false;
-	machine_load(m, program);
-	if (m->program->unfinished)
+	if (p->rest != NULL)
+		munmap(p->rest, p->rest_size);
+	p->rest = program;
+	p->rest_size = size;
+	return !((const struct program *)program)->unfinished;
+}
+
+static bool finish_request(struct pid1 *p, const struct frame *frame)
+{
+	struct machine *m = p->machine;
+	uint8_t *launched = m->base;
+	if (p->rest == NULL || frame->size != 0 || frame->header.descriptors != 0)
 		return false;
+	machine_load(m, p->rest);
 	set_up(p, frame->header.sequence);
 	machine_load(m, launched);
-	munmap(program, size);
+	munmap(p->rest, p->rest_size);
+	p->rest = NULL;
 	return true;
+}
+
+static bool serve_unfinished(struct pid1 *p, struct frame *frame)
+{
+	switch (frame->header.type) {
+	case FRAME_SETUP:
+		return setup_request(p, frame);
+	case FRAME_FINISH:
+		return finish_request(p, frame);
+	default:
+		return false;
+	}
 }
 
 static bool signal_request(struct pid1 *p, const struct frame *frame)
@@ -153,7 +175,7 @@ static bool resize_request(struct pid1 *p, const struct frame *frame)
 static bool serve(struct pid1 *p, struct frame *frame)
 {
 	if (p->unfinished)
-		return frame->header.type == FRAME_SETUP && setup_request(p, frame);
+		return serve_unfinished(p, frame);
 	switch (frame->header.type) {
 	case FRAME_EXEC:
 		return exec_request(p, frame);

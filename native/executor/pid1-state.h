@@ -60,6 +60,8 @@ struct pid1 {
 	uint32_t reset_sequence; /* while a reset runs */
 	bool renewed;            /* no workload has run since the last reset */
 	bool unfinished;         /* made ahead of its use: it still has the host's mounts, and nothing may run in it */
+	uint8_t *rest;           /* what will finish it */
+	size_t rest_size;
 };
 
 /* pid1.c */

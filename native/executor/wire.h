@@ -29,7 +29,8 @@ enum {
 	X(FRAME_RESIZE, 4)     /* vmjail -> pid 1: struct resize_request */ \
 	X(FRAME_KEEP, 5)       /* vmjail -> pid 1: program that serves every later reset and exec [descriptor: memfd] */ \
 	X(FRAME_RESET, 6)      /* vmjail -> pid 1: run the kept program's SECTION_BEFORE, unless that is done since the last exec */ \
-	X(FRAME_SETUP, 7)      /* vmjail -> pid 1 of an unfinished jail: program whose SECTION_CHILD finishes it [descriptor: memfd] */ \
+	X(FRAME_SETUP, 7)      /* vmjail -> pid 1 of an unfinished jail: program that will finish it [descriptor: memfd] */ \
+	X(FRAME_FINISH, 8)     /* vmjail -> pid 1 of an unfinished jail: run that program's SECTION_CHILD */ \
 	X(FRAME_HELLO, 16)     /* zygote -> vmjail: struct hello */ \
 	X(FRAME_ENDED, 17)     /* zygote -> vmjail: struct ended, then reports */ \
 	X(FRAME_FAILED, 18)    /* zygote or pid 1 -> vmjail: struct failure */ \
@@ -110,7 +111,7 @@ struct program {
 	 */
 	uint32_t parent_jail;
 	uint16_t parent_slot; /* where that jail's own program saved the open user namespace, on the host's side */
-	/* Of FRAME_LAUNCH: 1: the jail is not finished; until FRAME_SETUP has done that, pid 1 obeys nothing else. */
+	/* Of FRAME_LAUNCH: 1: the jail is not finished; until FRAME_FINISH has done that, pid 1 obeys nothing else. */
 	uint16_t unfinished;
 };
 

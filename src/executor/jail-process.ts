@@ -80,6 +80,7 @@ export class JailProcess {
 	#sequence: number;
 	#pending: Pending | undefined;
 	#resetting: Resetting | undefined;
+	#provided: Halves | undefined;
 	/** Of the request that finishes a jail made ahead; and how many of its plan's steps were done by then. */
 	#setup: { readonly sequence: number; readonly firstStep: number } | undefined;
 	#failure: StepFailure | undefined;
@@ -118,14 +119,21 @@ export class JailProcess {
 		this.#channel.send({ type: FRAME.launch, sequence: this.#launchSequence, payload: plan.bytes });
 	}
 
+	/** Of a jail that is made ahead of its use: what will finish it. It is checked now and waits. */
+	provide(halves: Halves): void {
+		this.#provided = halves;
+		this.#channel.send({ type: FRAME.setup, sequence: ++this.#sequence, payload: halves.rest.bytes });
+	}
+
 	/**
 	 * Of a jail that was made ahead of its use: does what is left of its plan. What is sent meanwhile is done after it, or not
 	 * at all; a step that fails is told like one of the launch.
 	 */
-	finish({ rest, firstStep }: Pick<Halves, "rest" | "firstStep">): void {
+	finish(halves: Halves): void {
+		if (this.#provided?.rest !== halves.rest) this.provide(halves);
 		const sequence = ++this.#sequence;
-		this.#setup = { sequence, firstStep };
-		this.#channel.send({ type: FRAME.setup, sequence, payload: rest.bytes });
+		this.#setup = { sequence, firstStep: halves.firstStep };
+		this.#channel.send({ type: FRAME.finish, sequence, payload: NOTHING });
 	}
 
 	/** Keeps this process alive, or not: a jail that nobody uses is no reason to. */
@@ -281,6 +289,8 @@ export class JailProcess {
 		pending?.settle(reply);
 	}
 }
+
+const NOTHING = new Uint8Array();
 
 function later(failure: StepFailure, steps: number): StepFailure {
 	return failure.step === undefined ? failure : { ...failure, step: failure.step + steps };

@@ -21,6 +21,7 @@ export const FRAME = {
 	keep: 5,
 	reset: 6,
 	setup: 7,
+	finish: 8,
 	hello: 16,
 	ended: 17,
 	failed: 18,

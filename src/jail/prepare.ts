@@ -19,7 +19,7 @@ import type { Choice } from "../runtime/choose.ts";
 import type { DriverName } from "../runtime/driver.ts";
 import type { Driven } from "./driven.ts";
 import type { Encoded } from "./encoded.ts";
-import type { Ahead } from "./spare.ts";
+import type { Ahead, Begun } from "./spare.ts";
 
 export interface Prepared {
 	readonly spec: Spec;
@@ -37,6 +37,8 @@ export interface Prepared {
 		readonly shown: () => Plan;
 		/** What of it can be done before a run. */
 		readonly ahead?: Ahead;
+		/** The jail, where that has been done: to be used, or to be closed. */
+		readonly begun?: Begun;
 	};
 	readonly cpuLimitMs?: number;
 	readonly wallLimitMs?: number;

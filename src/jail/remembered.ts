@@ -12,7 +12,7 @@ import { Answers } from "./answers.ts";
 import { type EncodedWorkload, encodeProgram, encodeRun } from "./encoded.ts";
 import { placesOf } from "./places.ts";
 import { type Prepared, prepare } from "./prepare.ts";
-import { type Ahead, aheadOf } from "./spare.ts";
+import { type Ahead, aheadOf, type Begun } from "./spare.ts";
 import type { RunOptions } from "./types.ts";
 
 /** The last command, as JSON, and what it adds. */
@@ -35,6 +35,9 @@ interface Known {
 	/** Worked out when the policy is used for the second time. */
 	ahead: { readonly found: Ahead | undefined } | undefined;
 }
+
+/** Gives a run a jail that was made ahead, if there is one like it. */
+export type Begin = (ahead: Ahead) => Begun | undefined;
 
 /** Policies that are remembered at a time: each takes some 100 KiB. */
 const MOST_POLICIES = 16;
@@ -67,11 +70,12 @@ export class RememberedPlans {
 		{ policy, terminal }: Pick<RunOptions, "policy" | "terminal">,
 		id: string,
 		keep: Keep,
+		begin?: Begin,
 	): Prepared {
 		const { network, process } = policy.security;
 		const plain = terminal === undefined && network.mode !== "hostwithpolicy" && process.allow.length === 0;
 		// Most processes run one program, for which remembering would be work for nothing.
-		if (plain && this.#runs++ > 0) return this.prepare(policy, host, command, id);
+		if (plain && this.#runs++ > 0) return this.prepare(policy, host, command, id, begin);
 		return prepare(policy, host, command, terminal !== undefined, id, keep);
 	}
 
@@ -80,12 +84,24 @@ export class RememberedPlans {
 	 *
 	 * @param host the same object as long as nothing in it has changed but its environment, which is asked anew
 	 * @param id of the jail's cgroup, from newGroupId
+	 * @param begin is called where the plan is known and before its answers are asked again, which takes as long as a good
+	 *   part of the set-up: where they are others, what was begun is closed, and no program has run in it
 	 * @throws VmjailError as {@link prepare} and {@link encodeRun} do
 	 */
-	prepare(policy: Policy, host: HostFacts, command: readonly string[], id: string): Prepared {
+	prepare(policy: Policy, host: HostFacts, command: readonly string[], id: string, begin?: Begin): Prepared {
 		const key = contentOf(policy);
 		const known = this.#known.get(key);
-		if (known !== undefined && command.length > 0 && isStill(known, host)) return again(known, command, id);
+		if (known?.host === host && command.length > 0) {
+			const ahead = known.ahead?.found;
+			const begun = ahead === undefined ? undefined : begin?.(ahead);
+			try {
+				if (known.answers.areStill(host.caller.env)) return again(known, command, id, begun);
+			} catch (error) {
+				begun?.process.close();
+				throw error;
+			}
+			begun?.process.close();
+		}
 		this.#known.delete(key);
 		const answers = new Answers(this.#addon, host.caller.env);
 		const asked = { ...host, caller: { ...host.caller, env: answers.env } };
@@ -121,33 +137,36 @@ function contentOf(policy: Policy): string {
 	});
 }
 
-function isStill({ host, answers }: Known, now: HostFacts): boolean {
-	return host === now && answers.areStill(now.caller.env);
-}
-
 function lastOf(command: string, spec: Spec, { workload, program }: EncodedWorkload): Last | undefined {
 	return command.length > MOST_COMMAND ? undefined : { command, spec, encoded: { workload, program } };
 }
 
-function again(known: Known, command: readonly string[], id: string): Prepared {
+function again(known: Known, command: readonly string[], ownId: string, begun: Begun | undefined): Prepared {
 	const { prepared, jail, group, places } = known;
 	const text = JSON.stringify(command);
 	const { spec, encoded } = known.last?.command === text ? known.last : programOf(known, command);
 	known.last = lastOf(text, spec, encoded);
 	known.ahead ??= { found: aheadOf(prepared.plan, jail, group, prepared.facts.arch) };
 	const { found: ahead } = known.ahead;
-	const bytes = jail.bytes.slice();
-	const name = Buffer.from(groupName(id), "latin1");
-	for (const place of places) bytes.set(name, place);
+	const id = begun?.id ?? ownId;
 	return {
 		...prepared,
 		spec,
 		ready: {
-			encoded: { ...encoded, jail: { ...jail, bytes } },
+			// One that has begun is not launched: of its bytes nobody asks.
+			encoded: { ...encoded, jail: begun === undefined ? named(jail, places, id) : jail },
 			shown: () => renamed(prepared.plan, group, groupName(id)),
 			...(ahead === undefined ? {} : { ahead }),
+			...(begun === undefined ? {} : { begun }),
 		},
 	};
+}
+
+function named(jail: EncodedProgram, places: readonly number[], id: string): EncodedProgram {
+	const bytes = jail.bytes.slice();
+	const name = Buffer.from(groupName(id), "latin1");
+	for (const place of places) bytes.set(name, place);
+	return { ...jail, bytes };
 }
 
 function programOf({ prepared, jail }: Known, command: readonly string[]): Omit<Last, "command"> {

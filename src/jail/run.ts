@@ -67,14 +67,9 @@ class Run implements Running {
 		this.#cancelOn(options.signal);
 	}
 
-	/** A spare that is like the run's own jail, else the run's own. */
+	/** The one that was begun with, or a new one. */
 	#jail(): JailProcess {
-		const { spare, zygote } = this.#session;
-		const ahead = this.#prepared.ready?.ahead;
-		const process = ahead === undefined ? undefined : spare.take(ahead);
-		if (ahead === undefined || process === undefined) return zygote.launch(this.#plan);
-		process.finish(ahead.halves);
-		return process;
+		return this.#prepared.ready?.begun?.process ?? this.#session.zygote.launch(this.#plan);
 	}
 
 	#execute(
@@ -251,11 +246,12 @@ async function startWith(pins: Pins, command: readonly string[], options: RunOpt
 			: await (await import("./choose.ts")).choose(options.policy, facts, options);
 	const made =
 		driver === undefined
-			? at.plans.prepareRun(facts, command, options, id, pins.keep)
+			? at.plans.prepareRun(facts, command, options, id, pins.keep, (ahead) => at.spare.begin(ahead))
 			: (await import("./driven.ts")).prepareDriven(driver, options.policy, facts, command, options.terminal, id);
 	try {
 		return await launch(at, { ...made, choice }, command, options, id);
 	} catch (error) {
+		made.ready?.begun?.process.close();
 		await made.driven?.remove();
 		throw error;
 	}

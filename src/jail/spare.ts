@@ -53,9 +53,15 @@ function areAlike(a: Ahead, b: Ahead | undefined): boolean {
 	return b !== undefined && (a === b || Buffer.compare(a.likeness, b.likeness) === 0);
 }
 
-interface Ready {
-	readonly ahead: Ahead;
+/** A run's jail that was a spare. */
+export interface Begun {
 	readonly process: JailProcess;
+	/** Of its control group. */
+	readonly id: string;
+}
+
+interface Ready extends Begun {
+	readonly ahead: Ahead;
 	readonly timer: NodeJS.Timeout;
 }
 
@@ -86,13 +92,14 @@ export class Spare {
 		return this.#ready !== undefined;
 	}
 
-	/** The spare, if there is one of this kind: the caller's from now on, and nobody else's. It is to be finished first. */
-	take(wanted: Ahead): JailProcess | undefined {
+	/** The spare, if there is one of this kind, being finished: the caller's from now on, and nobody else's. */
+	begin(wanted: Ahead): Begun | undefined {
 		const ready = this.#ready;
 		if (ready === undefined || !areAlike(wanted, ready.ahead)) return undefined;
 		this.#forget(ready);
 		this.#host.zygote.use(ready.process);
-		return ready.process;
+		ready.process.finish(wanted.halves);
+		return ready;
 	}
 
 	/** A run of this kind has ended. Another jail like its own is made when the caller has gone on, if it comes to that. */
@@ -108,9 +115,11 @@ export class Spare {
 
 	#make(ahead: Ahead): void {
 		if (!this.#host.zygote.alive || Date.now() < this.#notBeforeMs) return;
-		const process = this.#host.zygote.launchAhead(ahead.named(this.#host.newGroupId()));
+		const id = this.#host.newGroupId();
+		const process = this.#host.zygote.launchAhead(ahead.named(id));
+		process.provide(ahead.halves);
 		const timer = setTimeout(() => this.discard(), MOST_IDLE_MS).unref();
-		const ready: Ready = { ahead, process, timer };
+		const ready: Ready = { ahead, process, id, timer };
 		this.#ready = ready;
 		globalThis.process.once("beforeExit", this.#leave);
 		process.end.then((end) => {

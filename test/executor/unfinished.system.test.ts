@@ -32,6 +32,7 @@ afterAll(async () => {
 
 const exec = (sequence: number, program: Uint8Array) => frame({ type: FRAME.exec, sequence, descriptors: 3 }, program);
 const setup = (sequence: number, program: Uint8Array) => frame({ type: FRAME.setup, sequence }, program);
+const finish = (sequence: number) => frame({ type: FRAME.finish, sequence });
 const streams = () => [open.null, open.null, open.null];
 
 function unfinished(): { executor: Executor; jail: Socket } {
@@ -43,7 +44,10 @@ function unfinished(): { executor: Executor; jail: Socket } {
 describe("an unfinished jail", () => {
 	it("runs a program once it has been finished, and not before the last step is done", async () => {
 		const { jail } = unfinished();
-		jail.send(setup(20, REST));
+		// The later program counts.
+		jail.send(setup(18, FAILING_REST));
+		jail.send(setup(19, REST));
+		jail.send(finish(20));
 		jail.send(exec(21, EXIT_BY_MASK), streams());
 		expect((await jail.frame(FRAME.exited))?.slice(0, 4)).toEqual(new Uint8Array([0, 7, 0, 0]));
 		// In one that lacks the step the same program sees the difference.
@@ -61,6 +65,7 @@ describe("an unfinished jail", () => {
 		["vmjail's own steps", () => frame({ type: FRAME.exec, sequence: 20, descriptors: 3, errand: true }, EXIT_7), true],
 		["a program to keep", () => frame({ type: FRAME.keep, sequence: 20 }, LAUNCH), false],
 		["a renewal", () => frame({ type: FRAME.reset, sequence: 20 }), false],
+		["an end of nothing", () => finish(20), false],
 		["a signal", () => frame({ type: FRAME.signal, sequence: 20 }, signal), false],
 		["a half that leaves it unfinished", () => setup(20, UNFINISHED), false],
 		["half a half", () => setup(20, REST.slice(0, -1)), false],
@@ -76,19 +81,37 @@ describe("an unfinished jail", () => {
 		await vi.waitUntil(() => childrenOf(executor.pid).length === 0);
 	});
 
-	it("is finished once: a second half ends it, and so it does with one that never was unfinished", async () => {
+	it.each([
+		["a program", () => exec(21, EXIT_7), true],
+		["a signal", () => frame({ type: FRAME.signal, sequence: 21 }, signal), false],
+	])("that knows how it will be finished, and is not, ends at %s", async (_, bytes, withStreams) => {
+		const { jail } = unfinished();
+		jail.send(setup(20, REST));
+		jail.send(bytes(), withStreams ? streams() : []);
+		await jail.gone();
+		expect(jail.types).toEqual([]);
+	});
+
+	it("is finished once: at a second time it ends, and so does one that never was unfinished", async () => {
 		const { executor, jail } = unfinished();
-		for (const one of [jail, executor.launch(2)]) {
-			if (one === jail) one.send(setup(20, REST));
-			one.send(setup(21, REST));
+		for (const [at, second] of [setup(30, REST), finish(30)].entries()) {
+			const one = at === 0 ? jail : executor.launch(2, UNFINISHED);
+			one.send(setup(20, REST));
+			one.send(finish(21));
+			one.send(second);
 			await one.gone();
 			expect(one.types).toEqual([]);
+			const other = executor.launch(3 + at);
+			other.send(second);
+			await other.gone();
+			expect(other.types).toEqual([]);
 		}
 	});
 
 	it("tells which step failed and ends; nothing runs in it", async () => {
 		const { jail } = unfinished();
-		jail.send(setup(20, FAILING_REST));
+		jail.send(setup(19, FAILING_REST));
+		jail.send(finish(20));
 		jail.send(exec(21, EXIT_7), streams());
 		await jail.gone();
 		expect(jail.types).toEqual([FRAME.failed]);

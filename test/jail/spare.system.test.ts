@@ -2,7 +2,16 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readlinkSync, renameSync, writeFileSync } from "node:fs";
+import {
+	mkdirSync,
+	mkdtempSync,
+	readlinkSync,
+	renameSync,
+	rmdirSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -96,6 +105,38 @@ describe("a run with a spare", () => {
 		} finally {
 			removeFolder(folder);
 		}
+	});
+
+	it("plans anew where a path has become a link or is gone, and closes the spare with which it began", async () => {
+		const folder = mkdtempSync(join(tmpdir(), "spare-test-"));
+		try {
+			const path = join(folder, "writable");
+			for (const name of ["writable", "other"]) mkdirSync(join(folder, name));
+			writeFileSync(join(folder, "other", "seen"), "other");
+			const options = optionsFor({ file: { writablePaths: [path] } });
+			const pid = await spareFor(options);
+			rmdirSync(path);
+			symlinkSync("other", path);
+			const { stdout } = await sh(
+				`cat ${folder}/other/seen; echo new > ${folder}/other/written; ls ${folder}/other`,
+				options,
+			);
+			expect(stdout?.toString()).toBe("otherseen\nwritten\n");
+			expect(childrenOf(session().zygote.pid ?? -1)).not.toContain(pid);
+
+			await spareFor(options);
+			rmSync(path);
+			await expect(sh("true", options)).rejects.toMatchObject({ code: "PATH_INVALID" });
+			await vi.waitUntil(() => ownLeftovers(process.pid).length === 0, { timeout: 10_000 * PATIENCE });
+		} finally {
+			removeFolder(folder);
+		}
+	});
+
+	it("refuses arguments that nobody can pass on, and closes the spare with which it began", async () => {
+		await spareFor();
+		await expect(run(["a\0b"], plain)).rejects.toMatchObject({ code: "USAGE" });
+		await vi.waitUntil(() => ownLeftovers(process.pid).length === 0, { timeout: 10_000 * PATIENCE });
 	});
 
 	it("that fails in its second half says so as any other, and the next one runs", async () => {

@@ -84,7 +84,7 @@ describe("the spare", () => {
 
 	/** A host whose jails end when they are told to. */
 	function fake() {
-		const jails: { closed: boolean; finishEnd: (end: EndReport | undefined) => void }[] = [];
+		const jails: { closed: boolean; told: string[]; finishEnd: (end: EndReport | undefined) => void }[] = [];
 		const used: unknown[] = [];
 		const seen = { swept: 0, alive: true };
 		const launchAhead = (): JailProcess => {
@@ -92,7 +92,15 @@ describe("the spare", () => {
 			const end = new Promise<EndReport | undefined>((resolve) => {
 				finishEnd = resolve;
 			});
-			const jail = { closed: false, end, finishEnd, close: () => void Object.assign(jail, { closed: true }) };
+			const jail = {
+				closed: false,
+				told: [] as string[],
+				end,
+				finishEnd,
+				provide: () => void jail.told.push("provide"),
+				finish: () => void jail.told.push("finish"),
+				close: () => void Object.assign(jail, { closed: true }),
+			};
 			jails.push(jail);
 			return jail as unknown as JailProcess;
 		};
@@ -126,12 +134,13 @@ describe("the spare", () => {
 		vi.advanceTimersByTime(0);
 		expect(jails).toHaveLength(0);
 		spare.soon(ahead);
-		expect(spare.take(ahead)).toBeUndefined();
+		expect(spare.begin(ahead)).toBeUndefined();
 		vi.advanceTimersByTime(0);
 		expect(jails).toHaveLength(1);
-		expect(spare.take(ahead)).toBe(jails[0]);
+		expect(spare.begin(ahead)?.process).toBe(jails[0]);
+		expect(jails[0]?.told).toEqual(["provide", "finish"]);
 		expect(used).toEqual([jails[0]]);
-		expect(spare.take(ahead)).toBeUndefined();
+		expect(spare.begin(ahead)).toBeUndefined();
 	});
 
 	it("is one at most, whatever runs end meanwhile", () => {
@@ -149,8 +158,8 @@ describe("the spare", () => {
 		vi.advanceTimersByTime(0);
 		expect(jails).toHaveLength(0);
 		twice(spare);
-		expect(spare.take(other)).toBeUndefined();
-		expect(spare.take(planned().ahead)).toBe(jails[0]);
+		expect(spare.begin(other)).toBeUndefined();
+		expect(spare.begin(planned().ahead)?.process).toBe(jails[0]);
 	});
 
 	it("is given up after half a minute", () => {
@@ -160,7 +169,7 @@ describe("the spare", () => {
 		expect(jails[0]?.closed).toBe(false);
 		vi.advanceTimersByTime(1);
 		expect(jails[0]?.closed).toBe(true);
-		expect(spare.take(ahead)).toBeUndefined();
+		expect(spare.begin(ahead)).toBeUndefined();
 	});
 
 	it("that dies is not given to anybody, and there is no other for a while; groups that nobody removes are swept", async () => {
@@ -168,7 +177,7 @@ describe("the spare", () => {
 		twice(spare);
 		endOf(0, ENDED);
 		await vi.advanceTimersByTimeAsync(0);
-		expect([spare.isReady, spare.take(ahead), seen.swept]).toEqual([false, undefined, 0]);
+		expect([spare.isReady, spare.begin(ahead), seen.swept]).toEqual([false, undefined, 0]);
 		twice(spare);
 		expect(jails).toHaveLength(1);
 		await vi.advanceTimersByTimeAsync(30_000);
