@@ -131,8 +131,10 @@ export class Spare {
 		});
 	}
 
-	/** Ends the spare, if there is one; this process stays until it is gone. */
+	/** Ends the spare, if there is one or is to be one; this process stays until it is gone. */
 	discard(): void {
+		clearImmediate(this.#soon);
+		this.#soon = undefined;
 		const ready = this.#ready;
 		if (ready === undefined) return;
 		this.#forget(ready);

@@ -162,6 +162,15 @@ describe("the spare", () => {
 		expect(spare.begin(planned().ahead)?.process).toBe(jails[0]);
 	});
 
+	it("that was to be made is not, once it is given up", () => {
+		const { spare, jails } = fake();
+		spare.soon(ahead);
+		spare.soon(ahead);
+		spare.discard();
+		vi.advanceTimersByTime(0);
+		expect(jails).toHaveLength(0);
+	});
+
 	it("is given up after half a minute", () => {
 		const { spare, jails } = fake();
 		twice(spare);
