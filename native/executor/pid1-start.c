@@ -27,7 +27,8 @@ bool begin_process(struct pid1 *p, struct hold *hold)
 		return false;
 	p->machine->pid = getpid();
 	/* Else its own files in /proc would be the host's root's, and it asks there for its profile at exec (AppArmor, SELinux). */
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if (!p->inner)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	return true;
 }
 
@@ -45,6 +46,29 @@ static void become_program(struct pid1 *p, struct hold *hold)
 		_exit(127);
 	run_child(p);
 	give_up(p);
+}
+
+/*
+ * In gVisor a copy of pid 1 takes as long as the rest of a start. So a child that is about to execute, and for which nothing
+ * is to be done meanwhile, has pid 1's own memory until then, and pid 1 stands still: vfork(2). Nobody may trace either.
+ */
+static bool may_borrow_memory(const struct pid1 *p)
+{
+	const struct program *program = p->machine->program;
+	return p->inner && program->sections[SECTION_EXEC].count > 0 && program->sections[SECTION_PARENT].count == 0 &&
+	       p->guard.count == 0 && program->clone_flags == 0 && program->cgroup_slot == NO_SLOT;
+}
+
+/* As become_program, but in pid 1's memory: what it keeps of its machine is put back. Its id, or -1 and errno. */
+static pid_t borrow_memory(struct pid1 *p)
+{
+	const struct machine before = *p->machine;
+	struct hold hold = {-1, -1};
+	const pid_t pid = vfork();
+	if (pid == 0)
+		become_program(p, &hold);
+	*p->machine = before;
+	return pid;
 }
 
 static bool seize_if_guarded(struct pid1 *p, pid_t pid)
@@ -69,6 +93,7 @@ pid_t start_process(struct pid1 *p, become *become)
 	struct hold hold = {-1, -1};
 	/* Where there is nothing to do for the child it need not wait: two switches between processes less. */
 	const bool held = m->program->sections[SECTION_PARENT].count > 0 || p->guard.count > 0;
+	const bool borrowed = become == become_program && may_borrow_memory(p);
 	*p->record = (struct launch_record){0};
 	/*
 	 * Until its exec the child's memory counts as the host's user namespace's, and only where it is dumpable may pid 1
@@ -78,7 +103,7 @@ pid_t start_process(struct pid1 *p, become *become)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (held && !hold_open(&hold))
 		return not_cloned(p, &hold);
-	const pid_t pid = machine_clone(m, 0);
+	const pid_t pid = borrowed ? borrow_memory(p) : machine_clone(m, 0);
 	if (pid < 0)
 		return not_cloned(p, &hold);
 	if (pid == 0) {

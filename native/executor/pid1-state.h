@@ -43,6 +43,7 @@ struct waiting {
 
 struct pid1 {
 	struct channel control;
+	bool inner; /* in a jail that a runtime made */
 	uint32_t jail;
 	uint32_t launch_sequence;
 	struct machine *machine;

@@ -97,7 +97,7 @@ static void begin(struct pid1 *p, const struct pid1_start *s)
 
 _Noreturn void pid1_main(const struct pid1_start *s)
 {
-	struct pid1 p = {.jail = s->jail, .launch_sequence = s->sequence, .machine = s->machine, .buffer = s->buffer, .work = {.terminal = -1}};
+	struct pid1 p = {.inner = s->inner, .jail = s->jail, .launch_sequence = s->sequence, .machine = s->machine, .buffer = s->buffer, .work = {.terminal = -1}};
 	p.control = (struct channel){.socket = s->control, .bound = true, .copies = s->inner};
 	memcpy(p.control.token, s->token, TOKEN_SIZE);
 	p.guard.denied = on_denied;

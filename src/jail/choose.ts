@@ -53,7 +53,13 @@ export function probeGvisor(
 	facts: HostFacts,
 	{ runsc, startTimeoutMs }: RuntimeOptions = {},
 ): Promise<RunscProbe> {
-	const options = { env: process.env, accel, caller: facts.caller, ...(runsc === undefined ? {} : { runsc }) };
+	const options = {
+		env: process.env,
+		accel,
+		arch: facts.arch,
+		caller: facts.caller,
+		...(runsc === undefined ? {} : { runsc }),
+	};
 	return probeRunsc({ ...options, tryOut: (driver, spec) => tryOut(driver, spec, facts, startTimeoutMs) });
 }
 
@@ -89,7 +95,7 @@ export async function choose(policy: Policy, facts: HostFacts, options: RuntimeO
 function driverOf(
 	name: DriverName,
 	policy: Policy,
-	{ caller }: HostFacts,
+	{ arch, caller }: HostFacts,
 	gvisor: RunscProbe | undefined,
 	{ debugLog }: RuntimeOptions,
 ): Driver | undefined {
@@ -98,7 +104,8 @@ function driverOf(
 		if (gvisor?.works !== true) throw new TypeError("chosen without a probe");
 		const { accel } = policy.system;
 		const { runsc, forget } = gvisor;
-		return runscDriver({ runsc, accel, caller, onFailure: forget, ...(debugLog === undefined ? {} : { debugLog }) });
+		const kept = debugLog === undefined ? {} : { debugLog };
+		return runscDriver({ runsc, accel, arch, caller, onFailure: forget, ...kept });
 	}
 	const path = find(name);
 	if (path === undefined) throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: ${name} is not installed`);

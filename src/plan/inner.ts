@@ -8,8 +8,8 @@ import type { LinuxSeccomp, Process } from "../oci/types.ts";
 import { AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, SIG_SETMASK } from "./constants.ts";
 import { becomeKeeping, boundingSteps, identitySteps, rlimitSteps } from "./credentials.ts";
 import { type InnerMounts, innerHoldSteps, innerRenewSteps } from "./inner-renew.ts";
-import { programFiles, stopAtExecSteps } from "./programs.ts";
-import { filterStep } from "./seccomp/install.ts";
+import { programFiles, STOP_AT_EXEC } from "./programs.ts";
+import { jointFilterStep } from "./seccomp/install.ts";
 import { cstring, struct } from "./steps.ts";
 import { foregroundSteps, type TerminalStream } from "./terminal.ts";
 import type { Plan, SlotName, Step, Workload } from "./types.ts";
@@ -148,8 +148,7 @@ export function innerConfinementSteps(
 		...identitySteps(process, true),
 		{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 		{ label: "close every other descriptor", call: "close_range", args: [3, 0x7fff_ffff, 0] },
-		...(guarded ? stopAtExecSteps(arch) : []),
-		...filters.map((profile, i) => filterStep(`install seccomp filter ${i + 1}`, profile, arch)),
+		jointFilterStep("install the seccomp filter", [...(guarded ? [STOP_AT_EXEC] : []), ...filters], arch),
 	];
 }
 

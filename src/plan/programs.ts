@@ -86,7 +86,7 @@ export function withoutExec(mounts: readonly Mount[], programs: readonly Program
  * ENOSYS then), but it could have another one trace it, or answer its own calls by a seccomp listener, which comes first:
  * so nobody traces, and nobody is born untraced. clone3's flags lie behind a pointer; without it C libraries use clone.
  */
-const GUARDED: LinuxSeccomp = {
+export const STOP_AT_EXEC: LinuxSeccomp = {
 	defaultAction: "SCMP_ACT_ALLOW",
 	syscalls: [
 		{ names: ["execve", "execveat"], action: "SCMP_ACT_TRACE" },
@@ -101,5 +101,5 @@ const GUARDED: LinuxSeccomp = {
  * (32-bit, x32) are refused, as in every filter of ours: their execve has another number.
  */
 export function stopAtExecSteps(arch: Architecture): readonly Step[] {
-	return [filterStep("stop at execve for the guard", GUARDED, arch)];
+	return [filterStep("stop at execve for the guard", STOP_AT_EXEC, arch)];
 }

@@ -110,6 +110,18 @@ describe.skipIf(skipped).each(builds.map((runsc) => [runsc.abilities.version, ru
 			expect(await sh("kill -TERM $$")).toMatchObject({ kind: "signaled", signal: "SIGTERM" });
 		});
 
+		it("leaves pid 1 as it was, whatever became of a program", async () => {
+			const descriptors = async () =>
+				textOf(await sh("ls /proc/1/fd; grep -E '^(Uid|Sig(Blk|Ign|Cgt)):' /proc/1/status"));
+			const before = await descriptors();
+			expect(before).toMatch(/\d+\n/);
+			for (const command of [["true"], ["does-not-exist"], ["/etc/passwd"], ["sh", "-c", "kill -9 $$"]]) {
+				await jail.exec(command, QUIET).catch(() => undefined);
+			}
+			await jail.exec(["true"], { ...QUIET, cwd: "/nowhere" }).catch(() => undefined);
+			expect(await descriptors()).toBe(before);
+		});
+
 		it("input, output, and what each says it used", async () => {
 			const big = "x".repeat(300_000);
 			const result = await sh("cat; echo to-error >&2", { stdin: { content: big } });

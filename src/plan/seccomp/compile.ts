@@ -88,13 +88,28 @@ function compile(profile: LinuxSeccomp, arch: Architecture): CompiledSeccomp {
 }
 
 function decide(profile: LinuxSeccomp, rules: readonly Rule[], arch: Architecture, make: DecisionMaker): Decision {
+	const { calls, otherwise } = decideCalls(profile, rules, arch, make);
+	return inArchitecture(searchTree(calls, otherwise, make), arch, make);
+}
+
+/** What a profile decides about each call that its rules name, and about all others. */
+export function decideCalls(
+	profile: LinuxSeccomp,
+	rules: readonly Rule[],
+	arch: Architecture,
+	make: DecisionMaker,
+): { readonly calls: ReadonlyMap<number, Decision>; readonly otherwise: Decision } {
 	const otherwise = make.answer(returnValue(defaultVerdict(profile)));
 	const calls = new Map<number, Decision>();
 	for (const [name, ofCall] of byName(rules)) {
 		const number = syscallNumber(arch, name);
 		if (number !== undefined) calls.set(number, shorter(decideCall(ofCall, otherwise, make), make));
 	}
-	const native = searchTree(calls, otherwise, make);
+	return { calls, otherwise };
+}
+
+/** A decision about native calls → one about all: other architectures' are fatal, and x32 is not there. */
+export function inArchitecture(native: Decision, arch: Architecture, make: DecisionMaker): Decision {
 	return make.ask({
 		offset: OFFSET.arch,
 		mask: undefined,

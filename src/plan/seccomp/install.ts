@@ -4,8 +4,9 @@ import type { Architecture } from "../../host/types.ts";
 import type { LinuxSeccomp } from "../../oci/types.ts";
 import { SECCOMP_SET_MODE_FILTER } from "../constants.ts";
 import { block, struct } from "../steps.ts";
-import type { Step } from "../types.ts";
-import { compileSeccomp, readyFilter } from "./compile.ts";
+import type { Bytes, Step } from "../types.ts";
+import { type CompiledSeccomp, compileSeccomp, readyFilter } from "./compile.ts";
+import { compileTogether } from "./together.ts";
 
 /**
  * Installs a profile as a filter of the calling process. Filters add up: the strictest answer counts.
@@ -13,12 +14,28 @@ import { compileSeccomp, readyFilter } from "./compile.ts";
  * @throws VmjailError as compileSeccomp does
  */
 export function filterStep(label: string, profile: LinuxSeccomp, arch: Architecture): Step {
-	const { bytes, flags } = readyFilter(profile) ?? compileSeccomp(profile, arch);
+	return stepOf(label, readyFilter(profile) ?? compileSeccomp(profile, arch));
+}
+
+/**
+ * The same for several profiles, as one filter.
+ *
+ * @throws VmjailError as compileSeccomp does
+ */
+export function jointFilterStep(label: string, profiles: readonly LinuxSeccomp[], arch: Architecture): Step {
+	return stepOf(label, compileTogether(profiles, arch));
+}
+
+function stepOf(label: string, { bytes, flags }: Pick<CompiledSeccomp, "bytes" | "flags">): Step {
+	return { label, call: "seccomp", args: [SECCOMP_SET_MODE_FILTER, flags, filterOf(bytes)] };
+}
+
+/** `struct sock_fprog` */
+export function filterOf(bytes: Uint8Array): Bytes {
 	const count = bytes.length / 8;
-	const program = struct(`{${count} instructions}`, [
+	return struct(`{${count} instructions}`, [
 		{ u16: count },
 		{ zeros: 6 },
 		{ pointer: block(bytes, `<filter of ${count} instructions>`) },
 	]);
-	return { label, call: "seccomp", args: [SECCOMP_SET_MODE_FILTER, flags, program] };
 }

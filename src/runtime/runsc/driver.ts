@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VmjailError } from "../../errors.ts";
 import { parseMountinfo } from "../../host/mountinfo.ts";
+import type { Architecture } from "../../host/types.ts";
 import { specToJson } from "../../oci/json.ts";
 import type { Spec } from "../../oci/types.ts";
 import type { Uses } from "../../plan/inner.ts";
@@ -25,6 +26,7 @@ import { requirePlatform } from "./abilities.ts";
 import { type AdaptInput, adapt, forStage, networkOf, userFor } from "./adapt.ts";
 import { runArgv } from "./argv.ts";
 import { controlSocket, sendSignal } from "./control.ts";
+import { nativeCpuidSteps } from "./cpuid.ts";
 import { exitOf, failureOf, hasStarted, type LogLine, parseLog } from "./exit.ts";
 import type { Runsc } from "./find.ts";
 import { INNER_SOCKET, innerFilters } from "./inner.ts";
@@ -32,6 +34,7 @@ import { INNER_SOCKET, innerFilters } from "./inner.ts";
 export interface RunscOptions {
 	readonly runsc: Runsc;
 	readonly accel: Accel;
+	readonly arch: Architecture;
 	readonly caller: AdaptInput["caller"];
 	/** Folder for everything that gVisor has to say; kept. Default: nothing is written. */
 	readonly debugLog?: string;
@@ -57,7 +60,7 @@ export function runscDriver(options: RunscOptions): Driver {
 }
 
 function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], network }: PrepareOptions = {}): DrivenRun {
-	const { runsc, caller, accel } = options;
+	const { runsc, caller, accel, arch } = options;
 	const dir = makeRunDir(options.runDir);
 	try {
 		const spec =
@@ -77,7 +80,7 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 		});
 		const ids = runsc.abilities.ownUid ? { uid: caller.uid, gid: caller.gid } : { uid: 0, gid: 0 };
 		const job = {
-			...{ argv, stage },
+			...{ argv, stage, last: nativeCpuidSteps(arch) },
 			...(inner !== undefined ? { passes: INNER_DESCRIPTORS } : {}),
 			...(caller.privileged ? {} : { asIds: ids }),
 		};

@@ -115,6 +115,7 @@ export function jobWorkload(job: Job, uid: number, options: JobWorkloadOptions):
 				call: "close_range",
 				args: [3 + (job.passes?.length ?? 0), 0xffff_ffff, 0],
 			},
+			...(job.last ?? []),
 			{
 				label: `execute ${file}`,
 				call: "execve",

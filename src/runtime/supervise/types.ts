@@ -1,6 +1,6 @@
 /** A runtime's command as the executor is to start it: data only. */
 
-import type { SlotName } from "../../plan/types.ts";
+import type { SlotName, Step } from "../../plan/types.ts";
 import type { Stage } from "../stage/types.ts";
 
 export interface Job {
@@ -10,6 +10,8 @@ export interface Job {
 	readonly stage?: Stage;
 	/** Descriptors that its process is given besides the standard ones, by the slots of their workload: 3, 4, … */
 	readonly passes?: readonly SlotName[];
+	/** In its process, with every capability over its namespaces, just before it is executed. */
+	readonly last?: readonly Step[];
 	/** In a user namespace where the caller has these ids, and every capability. Default: the caller's namespace. */
 	readonly asIds?: { readonly uid: number; readonly gid: number };
 }

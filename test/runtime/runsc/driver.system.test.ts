@@ -19,10 +19,11 @@ import { probeRunsc } from "../../../src/runtime/runsc/probe.ts";
 import { runscBuilds } from "../../conformance/runtimes.ts";
 import { removeFolder } from "../../helpers/folder.ts";
 import { requireOr } from "../../helpers/requirement.ts";
-import { PATH, VMJAIL } from "../../system/caller.ts";
+import { missingPrograms, PATH, VMJAIL } from "../../system/caller.ts";
 
 const builds = await runscBuilds();
 const skipped = requireOr(builds.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh");
+const noCompiler = requireOr(missingPrograms("cc"));
 const notRoot = requireOr(
 	process.getuid?.() === 0 ? undefined : "needs root, to become other users: run the tests by sudo",
 );
@@ -210,10 +211,36 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 			expect(await once(child, "exit")).toEqual([143, null]);
 		});
 
+		// Other processors have no such instruction.
+		it.skipIf(noCompiler || process.arch !== "x64")("answers CPUID as the processor does", () => {
+			const program = join(folder, "cpuid");
+			const source = `
+				#include <cpuid.h>
+				#include <stdio.h>
+				int main(void)
+				{
+					unsigned a, b, c, d;
+					/* The hypervisor's name: a leaf that gVisor's own answers lack. */
+					__cpuid(0x40000000, a, b, c, d);
+					printf("%x %x %x\\n", b, c, d);
+					return 0;
+				}`;
+			execFileSync("cc", ["-x", "c", "-static", "-o", program, "-"], { input: source });
+			const inside = vmjailWith(runsc, ["--ro", folder, "--", program]);
+			expect(inside.stdout).toBe(execFileSync(program, { encoding: "utf8" }));
+		});
+
 		it("is seen to work once, and remembered", async () => {
 			const cache = mkdtempSync(join(folder, "cache-"));
 			const caller = { uid: 0, gid: 0, privileged: true };
-			const options = { runsc: runsc.path, env: { XDG_CACHE_HOME: cache }, accel: "systrap", caller, tryOut } as const;
+			const options = {
+				runsc: runsc.path,
+				env: { XDG_CACHE_HOME: cache },
+				accel: "systrap",
+				arch: "x86_64",
+				caller,
+				tryOut,
+			} as const;
 			expect(await probeRunsc(options)).toMatchObject({ works: true });
 			const [name = ""] = readdirSync(join(cache, "vmjail"));
 			const file = join(cache, "vmjail", name);
@@ -235,9 +262,9 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 describe("probeRunsc", () => {
 	it("says why there is no gVisor here", async () => {
 		const caller = { uid: 0, gid: 0, privileged: true };
-		const none = await probeRunsc({ env: { PATH: "/nowhere" }, accel: "systrap", caller, tryOut });
+		const none = await probeRunsc({ env: { PATH: "/nowhere" }, accel: "systrap", arch: "x86_64", caller, tryOut });
 		expect(none).toMatchObject({ works: false, why: expect.stringContaining("runsc is not in PATH") });
-		const other = await probeRunsc({ runsc: "/bin/true", env: {}, accel: "systrap", caller, tryOut });
+		const other = await probeRunsc({ runsc: "/bin/true", env: {}, accel: "systrap", arch: "x86_64", caller, tryOut });
 		expect(other).toMatchObject({ works: false, why: expect.stringContaining("not gVisor's runsc") });
 	});
 });

@@ -77,6 +77,16 @@ describe("jobWorkload", () => {
 		expect(workload.child.find(({ call }) => call === "close_range")?.args[0]).toBe(5);
 	});
 
+	it("does the job's own steps last, when nothing else is open", () => {
+		const last = [{ label: "the last", call: "getpid", args: [] }] as const;
+		const { child } = jobWorkload({ argv, last }, 0, {});
+		expect(child.slice(-3).map(({ label }) => label)).toEqual([
+			"close every other descriptor",
+			"the last",
+			"execute /bin/prog",
+		]);
+	});
+
 	it("takes no program by a name that would have to be searched", () => {
 		expect(() => jobWorkload({ argv: ["prog"] }, 0, {})).toThrow(TypeError);
 	});
