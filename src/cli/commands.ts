@@ -136,15 +136,20 @@ const plan: Action = async (args) => {
 		newCommand("vmjail plan", COMMANDS.plan)
 			.usage("[flags] [--] PROGRAM [ARGUMENTS...]")
 			.option("--json", "print JSON")
-			.option("--filter", "print the seccomp filter's instructions too"),
+			.option("--filter", "print the seccomp filter's instructions, or gVisor's rules, too")
+			.option("--runsc <path>", RUNSC_HELP),
 	);
-	const program = parse(command, args);
-	const { json, filter } = command.opts<{ json?: boolean; filter?: boolean }>();
+	const program = needsProgram(parse(command, args));
+	const { json = false, filter = false, runsc } = command.opts<{ json?: boolean; filter?: boolean; runsc?: string }>();
 	const policy = policyOf(policyArguments(command));
 	const { renderPlan } = await import("./plan.ts");
 	const facts = await hostFacts();
-	print(renderPlan({ policy, facts, command: needsProgram(program), json: json === true, filter: filter === true }));
-	await closeHost();
+	const runtime = runsc === undefined ? {} : { runsc };
+	try {
+		print(await renderPlan({ policy, facts, command: program, json, filter, runtime }));
+	} finally {
+		await closeHost();
+	}
 	return 0;
 };
 

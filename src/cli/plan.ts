@@ -1,21 +1,42 @@
-/** `vmjail plan`: the system calls that a run would make, in order. */
+/** `vmjail plan`: the system calls that a run would make, in order, and what it would tell another runtime. */
 
 import { newGroupId, ownGroupOwner } from "../cgroup/id.ts";
 import type { HostFacts } from "../host/types.ts";
+import { choose, type RuntimeOptions } from "../jail/choose.ts";
 import { prepare } from "../jail/prepare.ts";
+import { exactJson, specToJson } from "../oci/json.ts";
+import type { Spec } from "../oci/types.ts";
 import { compileSeccomp } from "../plan/seccomp/compile.ts";
 import { disassemble } from "../plan/seccomp/disassemble.ts";
-import type { Arg, Launch, Step } from "../plan/types.ts";
+import type { Arg, Plan, Step, Workload } from "../plan/types.ts";
 import { workloadOf } from "../plan/workload.ts";
 import type { Policy } from "../policy/types.ts";
+import type { Choice } from "../runtime/choose.ts";
+import { drivenPlan } from "./plan-driven.ts";
 
-interface PlanOptions {
+export interface PlanOptions {
 	readonly policy: Policy;
 	readonly facts: HostFacts;
 	readonly command: readonly string[];
 	readonly json: boolean;
-	/** Show the seccomp filter's instructions too. */
+	/** Show the seccomp filter's instructions, or another runtime's rules, too. */
 	readonly filter: boolean;
+	readonly runtime: RuntimeOptions;
+}
+
+export interface Section {
+	readonly title: string;
+	readonly steps: readonly Step[];
+}
+
+/** Everything there is to tell; `sections` in the order in which they happen. */
+export interface Told {
+	readonly choice: Choice;
+	/** Of another runtime: its command line and its config.json. */
+	readonly command?: readonly string[];
+	readonly config?: Spec;
+	readonly sections: readonly Section[];
+	readonly filter?: string;
 }
 
 function shownArg(arg: Arg): string {
@@ -32,50 +53,72 @@ function shownStep(step: Step): string {
 	return `  ${call}${saved}${tolerated}\n      # ${step.label}`;
 }
 
-interface Section {
-	readonly title: string;
-	readonly steps: readonly Step[];
-}
-
-function sections(plan: ReturnType<typeof prepare>["plan"], workload: Launch): readonly Section[] {
+/** @param names of what is made around the program, and of what runs in it */
+export function sectionsOf(
+	plan: Plan,
+	workload: Workload,
+	names: { readonly jail: string; readonly program: string },
+): readonly Section[] {
+	const { jail, program } = names;
+	const clone = ({ cloneFlags }: Plan | Workload) => `clone3(flags=0x${cloneFlags.toString(16)})`;
 	return [
-		{ title: "on the host, before the jail", steps: plan.before },
-		{ title: `clone3(flags=0x${plan.cloneFlags.toString(16)}); on the host, while the jail waits`, steps: plan.parent },
-		{ title: "in the jail: its pid 1", steps: plan.child },
-		{ title: "in pid 1, before the program's process", steps: workload.before },
-		{
-			title: `clone3(flags=0x${workload.cloneFlags.toString(16)}); in pid 1, while the process waits`,
-			steps: workload.parent,
-		},
-		{ title: "in the program's process", steps: workload.child },
-		{ title: "on the host, when the jail has ended: measure", steps: plan.account },
+		{ title: `on the host, before ${jail}`, steps: plan.before },
+		{ title: `${clone(plan)}; on the host, while ${jail} waits`, steps: plan.parent },
+		{ title: `in ${jail}: its pid 1`, steps: plan.child },
+		{ title: `in pid 1, before ${program}'s process`, steps: workload.before },
+		{ title: `${clone(workload)}; in pid 1, while the process waits`, steps: workload.parent },
+		{ title: `in ${program}'s process`, steps: workload.child },
+		{ title: `on the host, when ${jail} has ended: measure`, steps: plan.account },
 		{ title: "on the host, last: clean up", steps: plan.cleanup },
 	].filter(({ steps, title }) => steps.length > 0 || title.startsWith("clone3"));
 }
 
-/** The plan as text, or as JSON with the same content. Nothing is started. */
-export function renderPlan({ policy, facts, command, json, filter }: PlanOptions): string {
+function ownPlan({ policy, facts, command, filter }: PlanOptions, choice: Choice): Told {
 	const prepared = prepare(policy, facts, command, false, newGroupId(ownGroupOwner()));
 	const workload = workloadOf(prepared.spec, prepared.facts, prepared);
-	const all = sections(prepared.plan, workload);
-	const profile = prepared.spec.linux.seccomp;
-	const listing =
-		filter && profile !== undefined
-			? disassemble(compileSeccomp(profile, facts.arch).instructions, facts.arch)
-			: undefined;
-	if (json) {
-		const shown = all.map(({ title, steps }) => ({
-			title,
-			steps: steps.map((step) => ({
-				label: step.label,
-				call: step.call,
-				args: step.args.map(shownArg),
-				...(step.save === undefined ? {} : { save: step.save }),
-				...(step.tolerate === undefined ? {} : { tolerate: step.tolerate }),
-			})),
-		}));
-		return `${JSON.stringify({ sections: shown, ...(listing === undefined ? {} : { filter: listing }) }, undefined, 2)}\n`;
-	}
-	const text = all.map(({ title, steps }) => `${title}\n${steps.map(shownStep).join("\n")}`).join("\n\n");
-	return `${text}\n${listing === undefined ? "" : `\nseccomp filter\n${listing}\n`}`;
+	const { seccomp } = prepared.spec.linux;
+	return {
+		choice,
+		sections: sectionsOf(prepared.plan, workload, { jail: "the jail", program: "the program" }),
+		...(filter && seccomp !== undefined
+			? { filter: disassemble(compileSeccomp(seccomp, facts.arch).instructions, facts.arch) }
+			: {}),
+	};
+}
+
+/**
+ * The plan as text, or as JSON with the same content. Nothing is started, but that gVisor is tried out where a run would
+ * do so.
+ *
+ * @throws VmjailError as a run does that cannot be had
+ */
+export async function renderPlan(options: PlanOptions): Promise<string> {
+	const { choice, driver } = await choose(options.policy, options.facts, options.runtime);
+	const told = driver === undefined ? ownPlan(options, choice) : await drivenPlan(options, choice, driver);
+	return options.json ? asJson(told) : asText(told);
+}
+
+function asJson({ choice, sections, ...rest }: Told): string {
+	const shown = sections.map(({ title, steps }) => ({
+		title,
+		steps: steps.map((step) => ({
+			label: step.label,
+			call: step.call,
+			args: step.args.map(shownArg),
+			...(step.save === undefined ? {} : { save: step.save }),
+			...(step.tolerate === undefined ? {} : { tolerate: step.tolerate }),
+		})),
+	}));
+	return exactJson({ ...choice, ...rest, sections: shown }, "  ");
+}
+
+function asText({ choice, command, config, sections, filter }: Told): string {
+	const parts = [
+		...(choice.why === undefined ? [] : [`${choice.runtime}, because ${choice.why}`]),
+		...sections.map(({ title, steps }) => `${title}\n${steps.map(shownStep).join("\n")}`),
+		...(command === undefined ? [] : [`${choice.runtime}'s command\n${command.map((word) => `  ${word}`).join("\n")}`]),
+		...(config === undefined ? [] : [`${choice.runtime}'s config.json\n${specToJson(config).trimEnd()}`]),
+		...(filter === undefined ? [] : [`seccomp filter\n${filter}`]),
+	];
+	return `${parts.join("\n\n")}\n`;
 }

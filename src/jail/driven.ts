@@ -41,6 +41,13 @@ export function lateError(runtime: string, timeoutMs: number): VmjailError {
 	});
 }
 
+export interface Told {
+	readonly argv: readonly string[];
+	/** config.json. */
+	readonly config: Spec;
+	readonly inner?: InnerRun["plans"];
+}
+
 /** What a run does differently where a runtime stands between the jail's pid 1 and the program. */
 export class Driven {
 	readonly runtime: Driver["name"];
@@ -55,6 +62,12 @@ export class Driven {
 		this.#run = run;
 		this.#uid = uid;
 		this.#inner = inner;
+	}
+
+	/** What the runtime is told, and what vmjail's own pid 1 inside does, where there is one: for who wants to see it. */
+	get told(): Told {
+		const { job, config } = this.#run;
+		return { argv: job.argv, config, ...(this.#inner === undefined ? {} : { inner: this.#inner.plans }) };
 	}
 
 	/** Runs the {@link workload} in the jail. */

@@ -21,6 +21,10 @@ export class InnerRun {
 		this.#arch = arch;
 	}
 
+	get plans(): { readonly plan: Plan; readonly workload: Workload } {
+		return { plan: this.#plan, workload: this.#workload };
+	}
+
 	/** Did the program's own pid 1 say how it ended? */
 	get replied(): boolean {
 		return this.#replied;

@@ -13,13 +13,18 @@ const MARK = "\0whole:";
 
 /** The spec as JSON text, indented by tabs, with a newline at its end. Infinity becomes RLIM_INFINITY. */
 export function specToJson(spec: Spec): string {
+	return exactJson(spec, "\t");
+}
+
+/** Other data that holds such numbers. */
+export function exactJson(data: unknown, indent: string): string {
 	const marked = JSON.stringify(
-		spec,
+		data,
 		(_key, value: unknown) => {
 			if (typeof value === "bigint") return `${MARK}${value}`;
 			return value === Number.POSITIVE_INFINITY ? `${MARK}${RLIM_INFINITY}` : value;
 		},
-		"\t",
+		indent,
 	);
 	return `${marked.replaceAll(/"\\u0000whole:(\d+)"/g, "$1")}\n`;
 }

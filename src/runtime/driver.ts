@@ -22,6 +22,9 @@ export interface DrivenRun {
 	/** To be started in a jail of the executor's: see `supervise/plan.ts`. */
 	readonly job: Job;
 
+	/** What the runtime reads as config.json. */
+	readonly config: Spec;
+
 	/**
 	 * How the program ended, by what the runtime left behind.
 	 *

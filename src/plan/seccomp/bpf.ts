@@ -73,3 +73,14 @@ export function bytesOf(instructions: readonly Instruction[]): Uint8Array {
 	});
 	return bytes;
 }
+
+/** The other way round. */
+export function instructionsOf(bytes: Uint8Array): readonly Instruction[] {
+	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	return Array.from({ length: bytes.length / 8 }, (_, at) => ({
+		code: view.getUint16(at * 8, true),
+		jt: view.getUint8(at * 8 + 2),
+		jf: view.getUint8(at * 8 + 3),
+		k: view.getUint32(at * 8 + 4, true),
+	}));
+}

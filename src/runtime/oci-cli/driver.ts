@@ -48,12 +48,13 @@ function prepare(
 	const dir = makeRunDir(runDir);
 	try {
 		const spec = network === undefined ? asked : withNetwork(asked, network, dir);
-		exportBundle({ spec: forBundle(spec, dir, caller.privileged), dir: dir.bundle });
+		const config = forBundle(spec, dir, caller.privileged);
+		exportBundle({ spec: config, dir: dir.bundle });
 		const input: OciArgvInput = {
 			...{ runtime, path, state: dir.state, log: join(dir.logs, "log") },
 			...{ bundle: dir.bundle, id: dir.id },
 		};
-		return new OciCliRun(dir, input, {
+		const job = {
 			argv: runArgv(input),
 			stage: {
 				root: dir.root,
@@ -63,7 +64,8 @@ function prepare(
 				],
 			},
 			...(caller.privileged ? {} : { asIds: ROOT }),
-		});
+		};
+		return new OciCliRun(dir, input, { job, config });
 	} catch (cause) {
 		dir.remove();
 		throw cause;
@@ -111,13 +113,15 @@ function withoutUserNamespace(linux: Linux): Linux {
 
 class OciCliRun implements DrivenRun {
 	readonly job: DrivenRun["job"];
+	readonly config: Spec;
 	readonly #dir: RunDir;
 	readonly #input: OciArgvInput;
 
-	constructor(dir: RunDir, input: OciArgvInput, job: DrivenRun["job"]) {
+	constructor(dir: RunDir, input: OciArgvInput, { job, config }: Pick<DrivenRun, "job" | "config">) {
 		this.#dir = dir;
 		this.#input = input;
 		this.job = job;
+		this.config = config;
 	}
 
 	end(status: number | undefined): RawExit | VmjailError {

@@ -65,7 +65,8 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 	try {
 		const spec =
 			network === undefined ? asked : inEnteredNetwork(asked, network, writeResolver(dir, network.resolvConf));
-		const stage = withFiles(writeBundle(dir, spec, inner, options), writeCopies(dir, copies));
+		const bundle = writeBundle(dir, spec, inner, options);
+		const stage = withFiles(bundle.stage, writeCopies(dir, copies));
 		const debugLog = options.debugLog === undefined ? undefined : join(options.debugLog, dir.id);
 		if (debugLog !== undefined) mkdirSync(debugLog, { recursive: true, mode: 0o700 });
 		const log = join(dir.logs, "log");
@@ -84,7 +85,7 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 			...(inner !== undefined ? { passes: INNER_DESCRIPTORS } : {}),
 			...(caller.privileged ? {} : { asIds: ids }),
 		};
-		return new RunscRun(dir, options, job, debugLog);
+		return new RunscRun(dir, options, { job, config: bundle.config }, debugLog);
 	} catch (cause) {
 		dir.remove();
 		throw cause;
@@ -95,7 +96,12 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 const CONTROL = 3;
 const EXECUTOR = 4;
 
-function writeBundle(dir: RunDir, spec: Spec, inner: Uses | undefined, { runsc, caller }: RunscOptions): Stage {
+interface Bundle {
+	readonly stage: Stage;
+	readonly config: Spec;
+}
+
+function writeBundle(dir: RunDir, spec: Spec, inner: Uses | undefined, { runsc, caller }: RunscOptions): Bundle {
 	// Where the jail shows the folder for temporary files, it would show the run's own.
 	const masked = { ...spec, linux: { ...spec.linux, maskedPaths: [...(spec.linux.maskedPaths ?? []), dir.path] } };
 	const own = forStage(masked);
@@ -106,9 +112,9 @@ function writeBundle(dir: RunDir, spec: Spec, inner: Uses | undefined, { runsc, 
 		root: dir.root,
 		emptyFile: dir.emptyFile,
 	});
-	const adapted = adapt({ spec: own, stage, emptyFile: dir.emptyFile, abilities: runsc.abilities, caller, inner });
-	writeFileSync(join(dir.bundle, "config.json"), specToJson(adapted), { mode: 0o600 });
-	return stage;
+	const config = adapt({ spec: own, stage, emptyFile: dir.emptyFile, abilities: runsc.abilities, caller, inner });
+	writeFileSync(join(dir.bundle, "config.json"), specToJson(config), { mode: 0o600 });
+	return { stage, config };
 }
 
 /** Into the run's own folder, which the jail does not show. */
@@ -123,16 +129,23 @@ function writeCopies(dir: RunDir, copies: readonly StageCopy[]): readonly (reado
 
 class RunscRun implements DrivenRun {
 	readonly job: DrivenRun["job"];
+	readonly config: Spec;
 	readonly #dir: RunDir;
 	readonly #debugLog: string | undefined;
 	readonly #onFailure: (() => void) | undefined;
 	#over = false;
 
-	constructor(dir: RunDir, { onFailure }: RunscOptions, job: DrivenRun["job"], debugLog: string | undefined) {
+	constructor(
+		dir: RunDir,
+		{ onFailure }: RunscOptions,
+		{ job, config }: Pick<DrivenRun, "job" | "config">,
+		debugLog: string | undefined,
+	) {
 		this.#dir = dir;
 		this.#debugLog = debugLog;
 		this.#onFailure = onFailure;
 		this.job = job;
+		this.config = config;
 	}
 
 	end(status: number | undefined): RawExit | VmjailError {
