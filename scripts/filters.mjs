@@ -4,11 +4,19 @@ import { build } from "esbuild";
 const ARCHITECTURES = ["x86_64", "aarch64"];
 const PROFILES = ["default", "strict"];
 
+const SOURCES = `
+export { namedProfile } from "./src/oci/seccomp-of.ts";
+export { STOP_AT_EXEC } from "./src/plan/programs.ts";
+export { compileSeccomp } from "./src/plan/seccomp/compile.ts";
+export { compileTogether, jointKey } from "./src/plan/seccomp/together.ts";
+export { innerFilters } from "./src/runtime/runsc/inner.ts";
+`;
+
 /** The compiler as it is in the sources. */
 async function compiler(root) {
 	const { outputFiles } = await build({
 		stdin: {
-			contents: `export { namedProfile } from "./src/oci/seccomp-of.ts"; export { compileSeccomp } from "./src/plan/seccomp/compile.ts";`,
+			contents: SOURCES,
 			resolveDir: root,
 			loader: "ts",
 		},
@@ -29,13 +37,21 @@ async function compiler(root) {
  * @returns {Promise<string>} JavaScript
  */
 export async function readyModule(root) {
-	const { namedProfile, compileSeccomp } = await compiler(root);
+	const { namedProfile, STOP_AT_EXEC, compileSeccomp, compileTogether, jointKey, innerFilters } = await compiler(root);
+	const entry = (key, { bytes, flags }) => {
+		if (flags !== 0) throw new Error(`${key} asks for flags: ready.ts has no place for them`);
+		const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+		return `${JSON.stringify(key)}: () => [${[...words].join(",")}]`;
+	};
 	const entries = PROFILES.flatMap((name) =>
-		ARCHITECTURES.map((arch) => {
-			const { bytes, flags } = compileSeccomp(namedProfile(name, arch), arch);
-			if (flags !== 0) throw new Error(`the profile ${name} asks for flags: ready.ts has no place for them`);
-			const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-			return `${JSON.stringify(`${name} ${arch}`)}: () => [${[...words].join(",")}]`;
+		ARCHITECTURES.flatMap((arch) => {
+			const profile = namedProfile(name, arch);
+			// Inside gVisor, without a list of programs and with one.
+			const joint = [innerFilters(profile), [STOP_AT_EXEC, ...innerFilters(profile)]];
+			return [
+				entry(`${name} ${arch}`, compileSeccomp(profile, arch)),
+				...joint.map((profiles) => entry(jointKey(profiles, arch), compileTogether(profiles, arch))),
+			];
 		}),
 	);
 	return `export const READY = { ${entries.join(", ")} };`;

@@ -39,7 +39,16 @@ export function namedProfile(name: ProfileName, arch: Architecture): LinuxSeccom
 	return profile;
 }
 
-/** "<name> <architecture>" of a profile that {@link namedProfile} gave out, and of nothing else. */
+/**
+ * Gives a profile that is made out of named ones, or is always the same, a key of its own. The key must say all that its rules
+ * depend on.
+ */
+export function withKey(key: string, profile: LinuxSeccomp): LinuxSeccomp {
+	keys.set(profile, key);
+	return profile;
+}
+
+/** "<name> <architecture>" of a profile that {@link namedProfile} gave out; a {@link withKey}'s key; of nothing else. */
 export function keyOfNamed(profile: LinuxSeccomp): string | undefined {
 	return keys.get(profile);
 }

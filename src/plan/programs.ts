@@ -2,6 +2,7 @@
 
 import type { Architecture, ProgramFact } from "../host/types.ts";
 import { hasAny } from "../oci/seccomp/masks.ts";
+import { withKey } from "../oci/seccomp-of.ts";
 import type { LinuxSeccomp, Mount } from "../oci/types.ts";
 import { AT_FDCWD, O_CLOEXEC, O_PATH, O_WRONLY, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from "./constants.ts";
 import { ROOT } from "./mounts.ts";
@@ -86,7 +87,7 @@ export function withoutExec(mounts: readonly Mount[], programs: readonly Program
  * ENOSYS then), but it could have another one trace it, or answer its own calls by a seccomp listener, which comes first:
  * so nobody traces, and nobody is born untraced. clone3's flags lie behind a pointer; without it C libraries use clone.
  */
-export const STOP_AT_EXEC: LinuxSeccomp = {
+export const STOP_AT_EXEC: LinuxSeccomp = withKey("stop-at-exec", {
 	defaultAction: "SCMP_ACT_ALLOW",
 	syscalls: [
 		{ names: ["execve", "execveat"], action: "SCMP_ACT_TRACE" },
@@ -94,7 +95,7 @@ export const STOP_AT_EXEC: LinuxSeccomp = {
 		{ names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS },
 		{ names: ["clone"], action: "SCMP_ACT_ERRNO", errnoRet: EPERM, args: [...hasAny(0, CLONE_UNTRACED)] },
 	],
-};
+});
 
 /**
  * In the workload, before its other filter: execve(2) and execveat(2) stop for the guard. Calls of other architectures

@@ -6,7 +6,7 @@ import { SECCOMP_SET_MODE_FILTER } from "../constants.ts";
 import { block, struct } from "../steps.ts";
 import type { Bytes, Step } from "../types.ts";
 import { type CompiledSeccomp, compileSeccomp, readyFilter } from "./compile.ts";
-import { compileTogether } from "./together.ts";
+import { compileTogether, readyTogether } from "./together.ts";
 
 /**
  * Installs a profile as a filter of the calling process. Filters add up: the strictest answer counts.
@@ -23,7 +23,7 @@ export function filterStep(label: string, profile: LinuxSeccomp, arch: Architect
  * @throws VmjailError as compileSeccomp does
  */
 export function jointFilterStep(label: string, profiles: readonly LinuxSeccomp[], arch: Architecture): Step {
-	return stepOf(label, compileTogether(profiles, arch));
+	return stepOf(label, readyTogether(profiles, arch) ?? compileTogether(profiles, arch));
 }
 
 function stepOf(label: string, { bytes, flags }: Pick<CompiledSeccomp, "bytes" | "flags">): Step {

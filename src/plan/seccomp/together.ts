@@ -2,12 +2,14 @@
 
 import type { Architecture } from "../../host/types.ts";
 import { rulesOf } from "../../oci/seccomp/rules.ts";
+import { keyOfNamed } from "../../oci/seccomp-of.ts";
 import type { LinuxSeccomp } from "../../oci/types.ts";
 import { assemble } from "./assemble.ts";
 import { bytesOf } from "./bpf.ts";
 import { type CompiledSeccomp, decideCalls, inArchitecture } from "./compile.ts";
 import { type Decision, type DecisionMaker, decisionMaker } from "./decision.ts";
 import { filterFlags } from "./flags.ts";
+import { READY } from "./ready.ts";
 import { searchTree } from "./search.ts";
 
 /**
@@ -61,6 +63,22 @@ function strictestWith(make: DecisionMaker): (first: Decision, second: Decision)
 		return rank(first.value) < rank(second.value) ? first : second;
 	}
 	return strictest;
+}
+
+/** The key of these profiles together in {@link READY}; undefined where one of them has none. */
+export function jointKey(profiles: readonly LinuxSeccomp[], arch: Architecture): string | undefined {
+	const keys = profiles.map(keyOfNamed);
+	return keys.includes(undefined) ? undefined : `${keys.join(" + ")} on ${arch}`;
+}
+
+/** The same filter where vmjail was built with it. */
+export function readyTogether(
+	profiles: readonly LinuxSeccomp[],
+	arch: Architecture,
+): Pick<CompiledSeccomp, "bytes" | "flags"> | undefined {
+	const key = jointKey(profiles, arch);
+	const words = key === undefined ? undefined : READY[key];
+	return words === undefined ? undefined : { bytes: new Uint8Array(Uint32Array.from(words()).buffer), flags: 0 };
 }
 
 /** The kernel compares the action as a number with a sign: KILL_PROCESS is negative, ALLOW the greatest. */

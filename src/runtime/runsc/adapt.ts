@@ -97,7 +97,7 @@ export function adapt({ spec, stage, emptyFile, abilities, caller, inner }: Adap
 				...(ids.mapping === undefined ? [] : [{ type: "user" as const }]),
 			],
 			...(ids.mapping ?? {}),
-			seccomp: sentrySeccomp(spec.linux.seccomp),
+			...(inner === undefined ? { seccomp: sentrySeccomp(spec.linux.seccomp) } : {}),
 		},
 	};
 	if (inner === undefined) return adapted;

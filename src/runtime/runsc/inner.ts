@@ -1,6 +1,7 @@
 /** vmjail's own pid 1 as the first process of gVisor's jail: its part of the spec, and the filters of the programs it runs. Pure. */
 
-import type { LinuxSeccomp, SeccompAction, Spec } from "../../oci/types.ts";
+import { keyOfNamed, withKey } from "../../oci/seccomp-of.ts";
+import type { LinuxSeccomp, SeccompAction, SeccompRule, Spec } from "../../oci/types.ts";
 import { innerCapabilities, type Uses } from "../../plan/inner.ts";
 import { OWN_LOG, REFUSED } from "./refused.ts";
 
@@ -38,24 +39,43 @@ export function withInner(spec: Spec, uses: Uses, start: { readonly uid: number;
 	};
 }
 
+const NO_PROFILE: LinuxSeccomp = { defaultAction: "SCMP_ACT_ALLOW" };
+
+const FLOOR = withKey("gvisor-floor", { defaultAction: "SCMP_ACT_ALLOW", syscalls: REFUSED });
+
+/** A profile never changes. */
+const derived = new WeakMap<LinuxSeccomp, LinuxSeccomp>();
+
 /**
  * What a program's process installs: gVisor's seccomp(2) knows errno, and so these are exact where the spec's are not. What
  * the Sentry lacks becomes the stricter thing that it has.
  */
-export function innerFilters(profile: LinuxSeccomp = { defaultAction: "SCMP_ACT_ALLOW" }): readonly LinuxSeccomp[] {
-	const { flags: _, ...rest } = profile;
+export function innerFilters(profile: LinuxSeccomp = NO_PROFILE): readonly LinuxSeccomp[] {
+	const own = derived.get(profile) ?? inOwnWords(profile);
+	derived.set(profile, own);
+	return [FLOOR, own];
+}
+
+/** Its rules are made when somebody looks at them: the filters of named profiles are compiled when vmjail is built. */
+function inOwnWords(profile: LinuxSeccomp): LinuxSeccomp {
+	const { defaultErrnoRet, architectures } = profile;
+	const rules: { all?: readonly SeccompRule[] } = {};
 	const own: LinuxSeccomp = {
-		...rest,
 		defaultAction: actionOf(profile.defaultAction),
-		syscalls: [
-			...(profile.syscalls ?? [])
-				.map((rule) => ({ ...rule, names: rule.names.filter((name) => !OWN_LOG.names.includes(name)) }))
-				.filter(({ names }) => names.length > 0)
-				.map((rule) => ({ ...rule, action: actionOf(rule.action) })),
-			OWN_LOG,
-		],
+		...(defaultErrnoRet === undefined ? {} : { defaultErrnoRet }),
+		...(architectures === undefined ? {} : { architectures }),
+		get syscalls() {
+			rules.all ??= [...(profile.syscalls ?? []).flatMap(rulesInOwnWords), OWN_LOG];
+			return rules.all;
+		},
 	};
-	return [{ defaultAction: "SCMP_ACT_ALLOW", syscalls: REFUSED }, own];
+	const key = keyOfNamed(profile);
+	return key === undefined ? own : withKey(`gvisor ${key}`, own);
+}
+
+function rulesInOwnWords(rule: SeccompRule): readonly SeccompRule[] {
+	const names = rule.names.filter((name) => !OWN_LOG.names.includes(name));
+	return names.length === 0 ? [] : [{ ...rule, names, action: actionOf(rule.action) }];
 }
 
 function actionOf(action: SeccompAction): SeccompAction {

@@ -4,8 +4,11 @@ import { readyModule } from "../../../scripts/filters.mjs";
 import { defaultProfile, strictProfile, withFloor } from "../../../src/oci/seccomp/profiles.ts";
 import { namedProfile } from "../../../src/oci/seccomp-of.ts";
 import type { LinuxSeccomp } from "../../../src/oci/types.ts";
+import { STOP_AT_EXEC } from "../../../src/plan/programs.ts";
 import { compileSeccomp, readyFilter } from "../../../src/plan/seccomp/compile.ts";
 import { READY } from "../../../src/plan/seccomp/ready.ts";
+import { compileTogether, jointKey } from "../../../src/plan/seccomp/together.ts";
+import { innerFilters } from "../../../src/runtime/runsc/inner.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const PROFILES = { default: defaultProfile, strict: strictProfile } as const;
@@ -20,7 +23,11 @@ const { READY: built } = (await import(
 
 describe("the filters that the build compiles", () => {
 	it("are those of the named profiles, and the sources have none", () => {
-		expect(Object.keys(built).toSorted()).toEqual(ALL.map(([name, arch]) => `${name} ${arch}`).toSorted());
+		const keys = ALL.flatMap(([name, arch]) => {
+			const inside = `gvisor-floor + gvisor ${name} ${arch} on ${arch}`;
+			return [`${name} ${arch}`, inside, `stop-at-exec + ${inside}`];
+		});
+		expect(Object.keys(built).toSorted()).toEqual(keys.toSorted());
 		expect(READY).toEqual({});
 		expect(readyFilter(namedProfile("default", "x86_64"))).toBeUndefined();
 	});
@@ -30,6 +37,23 @@ describe("the filters that the build compiles", () => {
 		const { bytes, flags } = compileSeccomp(withFloor(PROFILES[name](arch), arch), arch);
 		expect(new Uint8Array(Uint32Array.from(words).buffer)).toEqual(bytes);
 		expect(flags).toBe(0);
+	});
+});
+
+describe("the filters inside gVisor that the build compiles", () => {
+	it.each(ALL)("%s on %s is byte for byte what the compiler makes of its rules", (name, arch) => {
+		// Of the same rules, but not the object whose filter is ready.
+		const filters = innerFilters(withFloor(PROFILES[name](arch), arch));
+		for (const [key, profiles] of [
+			[jointKey(innerFilters(namedProfile(name, arch)), arch), filters],
+			[jointKey([STOP_AT_EXEC, ...innerFilters(namedProfile(name, arch))], arch), [STOP_AT_EXEC, ...filters]],
+		] as const) {
+			const words = built[key ?? ""]?.() ?? [];
+			const { bytes, flags } = compileTogether(profiles, arch);
+			expect(new Uint8Array(Uint32Array.from(words).buffer)).toEqual(bytes);
+			expect(flags).toBe(0);
+		}
+		expect(jointKey(filters, arch)).toBeUndefined();
 	});
 });
 
