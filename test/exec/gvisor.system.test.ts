@@ -186,13 +186,11 @@ describe.skipIf(requireOr(missingTools ?? missingCaller(ROOT)))("what is asked o
 		terminal.type(". ./inner");
 		await terminal.sees(/^inner>$/m);
 		terminal.type("cat");
-		terminal.type("one");
-		await terminal.sees(/^one\none$/m);
+		await terminal.typesUntil("one", /^one\none$/m);
 		terminal.press("C-z");
 		await terminal.sees(/Stopped +cat\ninner>$/m);
 		terminal.type("fg");
-		terminal.type("two");
-		await terminal.sees(/^two\ntwo$/m);
+		await terminal.typesUntil("two", /^two\ntwo$/m);
 		terminal.press("C-c");
 		await terminal.sees(/\^C\ninner>$/m);
 		terminal.type("/usr/bin/sleep 1");

@@ -10,6 +10,9 @@ import { PATH, type Place } from "./caller.ts";
 
 const PATIENCE_MS = 8_000 * PATIENCE;
 
+/** Longer than a busy machine takes for an echo. */
+const AGAIN_MS = 2000;
+
 export class Terminal {
 	readonly #place: Place;
 	/** A server of its own: the one before may still be about to end. */
@@ -55,13 +58,27 @@ export class Terminal {
 	}
 
 	/** Waits until the screen matches; throws what it shows where it does not in time. */
-	async sees(pattern: RegExp): Promise<void> {
-		const deadline = Date.now() + PATIENCE_MS;
+	async sees(pattern: RegExp, withinMs = PATIENCE_MS): Promise<void> {
+		const deadline = Date.now() + withinMs;
 		for (;;) {
 			const screen = this.#tmux("capture-pane", "-p").replace(/\n+$/, "");
 			if (pattern.test(screen)) return;
 			if (Date.now() > deadline) throw new Error(`the terminal does not show ${pattern}, but:\n${screen}`);
 			await new Promise((resolve) => setTimeout(resolve, 30));
+		}
+	}
+
+	/** Types a line to a program that is about to read, again and again: what is typed while a shell hands the terminal on is lost. */
+	async typesUntil(line: string, pattern: RegExp): Promise<void> {
+		const deadline = Date.now() + PATIENCE_MS;
+		for (;;) {
+			this.type(line);
+			try {
+				await this.sees(pattern, AGAIN_MS);
+				return;
+			} catch (error) {
+				if (Date.now() > deadline) throw error;
+			}
 		}
 	}
 
