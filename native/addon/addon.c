@@ -110,12 +110,28 @@ static napi_value close_on_exec(napi_env env, napi_callback_info info)
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? NULL : addon_fail(env, "fcntl", errno);
 }
 
+/*
+ * leaveTerminals(): void; for the end of the process. Node would put each terminal among the standard streams back into the
+ * mode that it had at Node's start, over the head of a pager or an editor that has it by now. What is another file it leaves.
+ */
+static napi_value leave_terminals(napi_env env, napi_callback_info info)
+{
+	(void)env;
+	(void)info;
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		if (isatty(fd))
+			dup2(null, fd);
+	return NULL;
+}
+
 NAPI_MODULE_INIT()
 {
 	const napi_property_descriptor functions[] = {
 		{"pipe", NULL, make_pipe, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"duplicate", NULL, duplicate, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"memfd", NULL, make_memfd, NULL, NULL, NULL, napi_enumerable, NULL},
+		{"leaveTerminals", NULL, leave_terminals, NULL, NULL, NULL, napi_enumerable, NULL},
 		{"closeOnExec", NULL, close_on_exec, NULL, NULL, NULL, napi_enumerable, NULL},
 	};
 	napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);

@@ -2,8 +2,10 @@
 
 import { CommanderError } from "commander";
 import { VmjailError } from "../errors.ts";
+import { loadAddon } from "../executor/addon.ts";
 import { receiveExecutor } from "../executor/handed-over.ts";
 import { dispatch } from "./commands.ts";
+import { isTerminal } from "./is-terminal.ts";
 import { describe, FAILED, say, statusOf } from "./report.ts";
 
 function asVmjailError(error: unknown): unknown {
@@ -12,7 +14,17 @@ function asVmjailError(error: unknown): unknown {
 	return new VmjailError("USAGE", message, { remedy: "See `vmjail --help`.", cause: error });
 }
 
+/** A pager that reads what vmjail prints, or an editor before it, keeps the mode that it has given to the terminal. */
+function leaveTerminals(): void {
+	try {
+		loadAddon().leaveTerminals();
+	} catch {
+		// It is not built, which has been said, or was of no use.
+	}
+}
+
 export async function main(args: readonly string[]): Promise<number> {
+	if ([0, 1, 2].some(isTerminal)) process.on("exit", leaveTerminals);
 	try {
 		return await dispatch(receiveExecutor(args));
 	} catch (error) {

@@ -16,6 +16,11 @@ export interface Addon {
 	 * equal bytes. Empty where there are too many.
 	 */
 	look(paths: Uint8Array): Buffer;
+	/**
+	 * For the end of the process: terminals among its standard streams are no longer that. Node would put them back into the mode
+	 * that they had at its start, whoever has them by then.
+	 */
+	leaveTerminals(): void;
 	/** Keeps a descriptor from the programs that this process starts. */
 	closeOnExec(descriptor: number): void;
 	/** Ends one direction of a socket: the peer reads to its end, and is still heard. */

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { leftovers, leftSince } from "./clean.ts";
+import { PATIENCE } from "./patience.ts";
 import { requireOr } from "./requirement.ts";
 
 /** A new cgroup in the first hierarchy that lets us make one; undefined where none does. */
@@ -49,7 +50,7 @@ describe("leftovers", () => {
 		const before = leftovers();
 		writeFileSync(late, "");
 		writeFileSync(brief, "");
-		const left = leftSince(before, 200);
+		const left = leftSince(before, 200 * PATIENCE);
 		rmSync(brief);
 		expect(await left).toEqual([`file ${late}`]);
 	});

@@ -1,5 +1,6 @@
 /** Programs on a terminal: what a person at the keyboard expects of a shell in a jail, and of a jail in a shell. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeEach, describe, it } from "vitest";
 import { requireOr } from "../helpers/requirement.ts";
 import { CALLERS, missingCaller, missingPrograms, Place, VMJAIL } from "./caller.ts";
@@ -116,6 +117,15 @@ for (const caller of CALLERS) {
 			terminal.type("echo status $?; stty -a | grep -ow -e -icanon -e icanon -e echo");
 			await terminal.sees(/^status 130$/m);
 			await terminal.sees(/^icanon\necho$/m);
+		});
+
+		it("a pager that starts later keeps the terminal as it has set it, when vmjail ends", async () => {
+			// vmjail has started when less does, and ends after it.
+			terminal.type(`${VMJAIL} -q -- sh -c 'sleep 2; seq 500; sleep 1' | (sleep 1; less)`);
+			await terminal.sees(/^1\n2\n3\n/m);
+			await sleep(2_000);
+			terminal.press("q");
+			await terminal.sees(/^outer>$/m);
 		});
 
 		it("a pipe to a pager leaves the keyboard to the pager", async () => {
