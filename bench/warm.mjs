@@ -106,7 +106,7 @@ function executors() {
 	);
 }
 
-/** Memory of idle jails: their pid 1, and what each adds to Node and to the executor. */
+/** Memory of idle jails: their pid 1 with the process that waits for the next program, and what each adds to Node. */
 async function idle(Jail, policy) {
 	const count = 16;
 	const node = () => {
@@ -118,11 +118,13 @@ async function idle(Jail, policy) {
 	const before = node();
 	const jails = await Promise.all(Array.from({ length: count }, () => Jail.open(policy)));
 	for (const jail of jails) await jail.exec([PROGRAM], QUIET);
+	await new Promise((resolve) => setTimeout(resolve, 100));
 	const pids = executors().flatMap(childrenOf);
-	const pss = pids.reduce((sum, pid) => sum + pssKib(pid), 0) / pids.length;
+	const sumOf = (list) => list.reduce((sum, pid) => sum + pssKib(pid), 0) / pids.length;
+	const [pss, waiting] = [sumOf(pids), sumOf(pids.flatMap(childrenOf))];
 	const added = (node() - before) / count;
 	await Promise.all([first, ...jails].map((jail) => jail.close()));
-	return { pid1PssKib: pss, nodeKib: added };
+	return { pid1PssKib: pss, waitingPssKib: waiting, nodeKib: added };
 }
 
 async function soak(pool, runs) {
@@ -198,8 +200,9 @@ async function main(args) {
 				]),
 		{ name: "Jail, one at a time", run: inJails((c, o) => jail.exec(c, o), 1) },
 		{ name: "Jail with network rules", run: inJails((c, o) => ruled.exec(c, o), 1) },
-		{ name: "Pool of 2", run: inJails((c, o) => two.exec(c, o), 2) },
-		{ name: "Pool of 8", run: inJails((c, o) => eight.exec(c, o), 8) },
+		{ name: "Pool of 2, one at a time", run: inJails((c, o) => two.exec(c, o), 1) },
+		{ name: "Pool of 2, two at a time", run: inJails((c, o) => two.exec(c, o), 2) },
+		{ name: "Pool of 8, eight at a time", run: inJails((c, o) => eight.exec(c, o), 8) },
 	];
 	if (bwrap === undefined) say("bwrap is not installed: left out");
 	await Promise.all([two.open(), eight.open()]);
@@ -214,22 +217,27 @@ async function main(args) {
 	const memory = await idle(Jail, policy);
 	const soaked = runs === 0 ? undefined : await soak(two, runs);
 	await Promise.all([jail, ruled, two, eight].map((one) => one.close()));
-	const best = rows.find(({ name }) => name === "Pool of 2").best;
-	const verdicts = [
-		{
-			name: "Pool of 2, per second",
-			value: best.perSecond,
-			target: `≥ ${TARGETS.perSecond}`,
-			met: best.perSecond >= TARGETS.perSecond,
-		},
-		{ name: "Pool of 2, p50 ms", value: best.p50, target: `≤ ${TARGETS.p50Ms}`, met: best.p50 <= TARGETS.p50Ms },
-	];
+	const verdicts = rows.filter(({ name }) => name.startsWith("Pool of 2")).flatMap(verdictsOf);
 	process.stdout.write(
 		args.includes("--json")
 			? `${JSON.stringify({ rows, memory, verdicts, soaked }, undefined, "\t")}\n`
 			: render(rows, memory, verdicts),
 	);
 	return 0;
+}
+
+/** The target is told for a pool that is asked for one program at a time, and for one that is busy all the time. */
+function verdictsOf({ name, best }) {
+	const { perSecond, p50 } = best;
+	return [
+		{
+			name: `${name}: per second`,
+			value: perSecond,
+			target: `≥ ${TARGETS.perSecond}`,
+			met: perSecond >= TARGETS.perSecond,
+		},
+		{ name: `${name}: p50 ms`, value: p50, target: `≤ ${TARGETS.p50Ms}`, met: p50 <= TARGETS.p50Ms },
+	];
 }
 
 function render(rows, memory, verdicts) {
@@ -247,7 +255,7 @@ function render(rows, memory, verdicts) {
 	]);
 	return [
 		table([["", "per s", "p50 ms", "p99 ms", "best: per s", "p50", "p99", "p50 / fork"], ...lines]),
-		`An idle jail: ${memory.pid1PssKib.toFixed(0)} KiB (PSS of its pid 1), and about ${memory.nodeKib.toFixed(0)} KiB in Node.\n`,
+		`An idle jail: ${memory.pid1PssKib.toFixed(0)} KiB (PSS of its pid 1), ${memory.waitingPssKib.toFixed(0)} KiB (of the process that waits), and about ${memory.nodeKib.toFixed(0)} KiB in Node.\n`,
 		table([
 			["best round", "measured", "target", ""],
 			...verdicts.map(({ name, value, target, met }) => [name, number(value), target, met ? "met" : "missed"]),

@@ -20,8 +20,7 @@ static bool take_descriptors(struct pid1 *p, struct frame *frame, unsigned count
 	return true;
 }
 
-/* The process that waits takes its descriptors itself. */
-static bool has_waiting(struct pid1 *p, const struct frame *frame)
+static bool can_wait(struct pid1 *p, const struct frame *frame)
 {
 	if (p->kept == NULL || frame->header.flags & (FLAG_MEMFD | FLAG_ERRAND))
 		return false;
@@ -31,42 +30,61 @@ static bool has_waiting(struct pid1 *p, const struct frame *frame)
 	for (int i = 0; i < 3; i++)
 		if (!descriptor_is_stdio(frame->descriptors[i]))
 			return false;
+	return program_is_sound(frame->payload, frame->size);
+}
+
+static bool own_program(struct pid1 *p, struct frame *frame)
+{
+	p->work.program = frame_program(&p->control, frame, &p->work.program_size);
+	if (p->work.program != NULL)
+		machine_load(p->machine, p->work.program);
+	return p->work.program != NULL;
+}
+
+/* The process that waits takes the frame, descriptors and all; pid 1 makes a copy of the program for itself after that. */
+static bool exec_by_waiting(struct pid1 *p, struct frame *frame)
+{
+	if (!can_wait(p, frame))
+		return false;
+	const bool started = start_waiting(p, frame);
+	const struct failure failure = p->machine->failure;
+	if (!own_program(p, frame))
+		return false;
+	p->machine->failure = failure;
+	if (!started)
+		report_launch_failure(p);
+	return true;
+}
+
+static bool exec_by_new(struct pid1 *p, struct frame *frame, unsigned count)
+{
+	dismiss_waiting(p);
+	if (!own_program(p, frame) || !take_descriptors(p, frame, count))
+		return false;
+	if (start_workload(p))
+		machine_close_slots(p->machine, p->machine->program->first_slot);
+	else
+		report_launch_failure(p);
 	return true;
 }
 
 static bool exec_request(struct pid1 *p, struct frame *frame)
 {
 	const int count = frame->header.descriptors - (frame->header.flags & FLAG_MEMFD ? 1 : 0);
-	size_t size;
 	if (p->work.program != NULL || count < 3 || ((frame->header.flags & FLAG_RESET) && p->kept == NULL))
 		return false;
 	/* What one program left is not for another one; but vmjail fetches files from there. */
 	const bool errand = (frame->header.flags & FLAG_ERRAND) != 0;
 	if (p->kept != NULL && !p->renewed && !errand)
 		return false;
-	const bool waiting = (frame->header.flags & FLAG_WAITING) != 0;
-	if (waiting && !has_waiting(p, frame))
-		return false;
-	if (!waiting)
-		dismiss_waiting(p);
 	p->renewed = p->renewed && errand;
-	uint8_t *program = frame_program(&p->control, frame, &size);
-	if (program == NULL)
-		return false;
 	p->work = (struct workload){.sequence = frame->header.sequence,
 				    .last = (frame->header.flags & FLAG_LAST) != 0,
 				    .reset = (frame->header.flags & FLAG_RESET) != 0,
-				    .program = program,
-				    .program_size = size,
 				    .terminal = -1};
-	machine_load(p->machine, program);
-	if (!waiting && !take_descriptors(p, frame, (unsigned)count))
+	const bool waiting = (frame->header.flags & FLAG_WAITING) != 0;
+	if (!(waiting ? exec_by_waiting(p, frame) : exec_by_new(p, frame, (unsigned)count)))
 		return false;
-	if (!(waiting ? start_waiting(p, frame) : start_workload(p))) {
-		report_launch_failure(p);
-		return true;
-	}
-	machine_close_slots(p->machine, p->machine->program->first_slot);
 	check_limits(p);
 	return true;
 }

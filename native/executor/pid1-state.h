@@ -133,10 +133,10 @@ void dismiss_waiting(struct pid1 *pid1);
 void forget_waiting(struct pid1 *pid1);
 
 /*
- * Makes the process that waits the workload, whose program is loaded and came in `frame`; starts one where none waits.
- * False if that failed; machine->failure says why.
+ * Makes the process that waits the workload, whose sound program came in `frame`; starts one where none waits. False if that
+ * failed; machine->failure says why.
  */
-bool start_waiting(struct pid1 *pid1, const struct frame *frame);
+bool start_waiting(struct pid1 *pid1, struct frame *frame);
 
 /* pid1-end.c */
 

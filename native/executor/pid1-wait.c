@@ -109,32 +109,38 @@ void dismiss_waiting(struct pid1 *p)
 	p->waiting.failed = false;
 }
 
-static bool is_alive(struct pid1 *p)
+/* Makes one for a request that is here already. */
+static bool make_at_once(struct pid1 *p, struct frame *frame)
 {
-	siginfo_t info = {0};
-	if (p->waiting.pid == 0)
+	machine_load(p->machine, p->kept);
+	if (!make_waiting(p))
 		return false;
-	if (RETRY(waitid(P_PID, (id_t)p->waiting.pid, &info, WEXITED | WNOHANG | __WALL)) == 0 && info.si_pid == 0)
+	machine_load(p->machine, frame->payload);
+	return true;
+}
+
+/* False where it is dead: then it is forgotten. */
+static bool tell_waiting(struct pid1 *p, const struct frame *frame)
+{
+	if (frame_forward(p->waiting.socket, frame) == 0)
 		return true;
-	forget_waiting(p);
+	dismiss_waiting(p);
 	return false;
 }
 
-bool start_waiting(struct pid1 *p, const struct frame *frame)
+bool start_waiting(struct pid1 *p, struct frame *frame)
 {
-	struct machine *m = p->machine;
-	if (machine_run(m, SECTION_BEFORE) != 0)
+	machine_load(p->machine, frame->payload);
+	if (machine_run(p->machine, SECTION_BEFORE) != 0)
 		return false;
-	if (!is_alive(p)) {
-		machine_load(m, p->kept);
-		if (!make_waiting(p))
-			return false;
-		machine_load(m, p->work.program);
-	}
 	start_clocks(p);
-	/* If it is dead already, its end tells why. */
-	if (frame_forward(p->waiting.socket, frame) != 0)
-		kill(p->waiting.pid, SIGKILL);
+	if (p->waiting.pid == 0 || !tell_waiting(p, frame)) {
+		if (!make_at_once(p, frame))
+			return false;
+		/* Should it have failed meanwhile, its end tells why. */
+		if (frame_forward(p->waiting.socket, frame) != 0)
+			kill(p->waiting.pid, SIGKILL);
+	}
 	p->work.pid = p->waiting.pid;
 	close(p->waiting.socket);
 	p->waiting = (struct waiting){0};

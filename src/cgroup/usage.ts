@@ -32,9 +32,11 @@ export const V2_REPORTS = {
 export const CPU_REPORT = { v1: "cpuacct.usage", v2: "cpu.stat" } as const;
 export const CPU_REPORT_SIZE = 1024;
 
+const decoder = new TextDecoder();
+
 function textOf(reports: Reports, name: string): string | undefined {
 	const bytes = reports[name];
-	return bytes === undefined || bytes.length === 0 ? undefined : new TextDecoder().decode(bytes);
+	return bytes === undefined || bytes.length === 0 ? undefined : decoder.decode(bytes);
 }
 
 /** A file with one number. */
@@ -45,10 +47,17 @@ function single(reports: Reports, name: string): number | undefined {
 
 /** A file of lines "key number". */
 function keyed(reports: Reports, name: string, key: string): number | undefined {
-	const line = (textOf(reports, name) ?? "").split("\n").find((one) => one.startsWith(`${key} `));
-	const value = Number(line?.slice(key.length + 1));
-	return line === undefined || Number.isNaN(value) ? undefined : value;
+	const text = textOf(reports, name);
+	if (text === undefined) return undefined;
+	const begin = `${key} `;
+	const at = text.startsWith(begin) ? 0 : text.indexOf(`\n${begin}`) + 1;
+	if (at === 0 && !text.startsWith(begin)) return undefined;
+	const end = text.indexOf("\n", at);
+	const value = Number(text.slice(at + begin.length, end < 0 ? undefined : end));
+	return Number.isNaN(value) ? undefined : value;
 }
+
+type Writable<T> = { -readonly [key in keyof T]: T[key] };
 
 type Cpu = Pick<GroupUsage, "cpuUserMs" | "cpuSystemMs" | "cpuTotalMs">;
 
@@ -88,13 +97,14 @@ function cpuOfV1(reports: Reports): Cpu {
  * @param reports report name → bytes, as the executor returns them
  */
 export function readUsage(reports: Reports): GroupUsage {
+	const usage: Writable<GroupUsage> = {
+		...(reports[CPU_REPORT.v2] === undefined ? cpuOfV1(reports) : cpuOfV2(reports)),
+		oomKills: keyed(reports, "memory.events", "oom_kill") ?? keyed(reports, "memory.oom_control", "oom_kill") ?? 0,
+		pidsRefused: keyed(reports, "pids.events", "max") ?? 0,
+	};
 	const memoryPeakBytes = single(reports, "memory.peak") ?? single(reports, "memory.max_usage_in_bytes");
 	const pidsPeak = single(reports, "pids.peak");
-	return {
-		...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
-		oomKills: keyed(reports, "memory.events", "oom_kill") ?? keyed(reports, "memory.oom_control", "oom_kill") ?? 0,
-		...(pidsPeak === undefined ? {} : { pidsPeak }),
-		pidsRefused: keyed(reports, "pids.events", "max") ?? 0,
-		...(textOf(reports, CPU_REPORT.v2) === undefined ? cpuOfV1(reports) : cpuOfV2(reports)),
-	};
+	if (memoryPeakBytes !== undefined) usage.memoryPeakBytes = memoryPeakBytes;
+	if (pidsPeak !== undefined) usage.pidsPeak = pidsPeak;
+	return usage;
 }

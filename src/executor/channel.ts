@@ -25,17 +25,19 @@ export interface Request {
 	readonly payload: Uint8Array;
 	readonly descriptors?: readonly number[];
 	/** Of `descriptors`, those that are of no more use here. */
-	readonly close?: readonly number[];
-	readonly last?: boolean;
+	readonly close?: readonly number[] | undefined;
+	readonly last?: boolean | undefined;
 	/** Of an exec: renew the jail after it. */
-	readonly reset?: boolean;
+	readonly reset?: boolean | undefined;
 	/** Of an exec: it executes no program. */
-	readonly errand?: boolean;
+	readonly errand?: boolean | undefined;
 	/** Of an exec: by the process that waits. */
-	readonly waiting?: boolean;
+	readonly waiting?: boolean | undefined;
 	/** Of a launch: the number of the new jail. */
 	readonly jail?: number;
 }
+
+const NONE: readonly number[] = [];
 
 /** What a channel needs of the addon. */
 type Transport = Pick<Addon, "memfd" | "send" | "watch">;
@@ -76,9 +78,9 @@ export class Channel {
 
 	/** A payload too large for one frame travels in a sealed memfd. */
 	send(request: Request): void {
-		const { payload, descriptors = [], close = [] } = request;
+		const { payload, descriptors = NONE, close = NONE } = request;
 		const large = payload.length > MAX_FRAME - SIZE.frameHeader;
-		const memfd = large ? [this.#addon.memfd(payload)] : [];
+		const memfd = large ? [this.#addon.memfd(payload)] : NONE;
 		const header: FrameHeader = {
 			type: request.type,
 			sequence: request.sequence,
@@ -86,13 +88,17 @@ export class Channel {
 			token: this.#token,
 			descriptors: descriptors.length + memfd.length,
 			memfd: large,
-			...(request.last === undefined ? {} : { last: request.last }),
-			...(request.reset === undefined ? {} : { reset: request.reset }),
-			...(request.errand === undefined ? {} : { errand: request.errand }),
-			...(request.waiting === undefined ? {} : { waiting: request.waiting }),
+			last: request.last,
+			reset: request.reset,
+			errand: request.errand,
+			waiting: request.waiting,
 		};
 		const message = encodeFrame(header, large ? new Uint8Array() : payload);
-		this.#queue.push({ message, descriptors: [...descriptors, ...memfd], close: [...close, ...memfd] });
+		this.#queue.push(
+			large
+				? { message, descriptors: [...descriptors, ...memfd], close: [...close, ...memfd] }
+				: { message, descriptors, close },
+		);
 		if (this.#queue.length === 1) this.#flush();
 	}
 

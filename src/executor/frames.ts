@@ -26,11 +26,11 @@ export interface FrameHeader {
 	readonly jail: number;
 	readonly token: Uint8Array;
 	readonly descriptors: number;
-	readonly memfd?: boolean;
-	readonly last?: boolean;
-	readonly reset?: boolean;
-	readonly errand?: boolean;
-	readonly waiting?: boolean;
+	readonly memfd?: boolean | undefined;
+	readonly last?: boolean | undefined;
+	readonly reset?: boolean | undefined;
+	readonly errand?: boolean | undefined;
+	readonly waiting?: boolean | undefined;
 }
 
 /** One step that failed; `step` is absent where the clone itself did. */
@@ -68,23 +68,22 @@ export interface EndReport {
 	readonly reports: ReadonlyMap<number, Uint8Array>;
 }
 
+function flagsOf({ memfd, last, reset, errand, waiting }: FrameHeader): number {
+	return (
+		(memfd ? FLAG_MEMFD : 0) |
+		(last ? FLAG_LAST : 0) |
+		(reset ? FLAG_RESET : 0) |
+		(errand ? FLAG_ERRAND : 0) |
+		(waiting ? FLAG_WAITING : 0)
+	);
+}
+
 export function encodeFrame(header: FrameHeader, payload: Uint8Array): Uint8Array {
 	const out = new Uint8Array(SIZE.frameHeader + payload.length);
 	const view = new DataView(out.buffer);
 	view.setUint32(0, out.length, true);
 	view.setUint16(4, header.type, true);
-	const { memfd, last, reset, errand, waiting } = header;
-	const set: readonly (readonly [boolean | undefined, number])[] = [
-		[memfd, FLAG_MEMFD],
-		[last, FLAG_LAST],
-		[reset, FLAG_RESET],
-		[errand, FLAG_ERRAND],
-		[waiting, FLAG_WAITING],
-	];
-	view.setUint8(
-		6,
-		set.reduce((flags, [isSet, flag]) => (isSet ? flags | flag : flags), 0),
-	);
+	view.setUint8(6, flagsOf(header));
 	view.setUint8(7, header.descriptors);
 	view.setUint32(8, header.sequence, true);
 	view.setUint32(12, header.jail, true);

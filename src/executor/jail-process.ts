@@ -153,11 +153,11 @@ export class JailProcess {
 				sequence,
 				payload: request.program.bytes,
 				descriptors: request.descriptors,
-				...(request.close === undefined ? {} : { close: request.close }),
+				close: request.close,
 				last: request.last,
-				...(request.reset === undefined ? {} : { reset: request.reset }),
-				...(request.errand === undefined ? {} : { errand: request.errand }),
-				...(request.waiting === undefined ? {} : { waiting: request.waiting }),
+				reset: request.reset,
+				errand: request.errand,
+				waiting: request.waiting,
 			});
 			this.#settleIfOver();
 		});

@@ -17,8 +17,9 @@ const SIGKILL = 9;
 
 /** The counters of a group, by the names that the steps report them under. */
 export function groupUsage(reports: ReadonlyMap<number, Uint8Array> | undefined, names: readonly string[]): GroupUsage {
-	const byName = [...(reports ?? [])].map(([number, bytes]) => [names[number] ?? "", bytes] as const);
-	return readUsage(Object.fromEntries(byName));
+	const byName: Record<string, Uint8Array> = {};
+	for (const [number, bytes] of reports ?? []) byName[names[number] ?? ""] = bytes;
+	return readUsage(byName);
 }
 
 /** What ended the program: what vmjail ended it for comes before what the executor did. */
@@ -28,13 +29,11 @@ export function rawEnd(
 	group: GroupUsage,
 	fileAtLimit: () => boolean = () => false,
 ): RawEnd {
-	return {
-		...(exit !== undefined && exit.status !== 0 && fileAtLimit() ? { fileAtLimit: true } : {}),
-		...(exit === undefined ? {} : { status: exit.status }),
-		cause: cause === "none" ? (exit?.cause ?? "none") : cause,
-		oomKills: group.oomKills,
-		pidsRefused: group.pidsRefused,
-	};
+	const { oomKills, pidsRefused } = group;
+	if (exit === undefined) return { cause, oomKills, pidsRefused };
+	const { status } = exit;
+	const fileAtEnd = status !== 0 && fileAtLimit();
+	return { status, cause: cause === "none" ? exit.cause : cause, oomKills, pidsRefused, fileAtLimit: fileAtEnd };
 }
 
 export interface Facts {
@@ -62,21 +61,24 @@ function cpuOf(group: GroupUsage, exit: ExitReport | undefined): Pick<Outcome, "
 
 export function outcomeOf({ raw, group, exit, choice, missing, denials }: Facts): Outcome {
 	const { runtime, rolledBackFrom, why } = choice;
+	const { cpuUserMs, cpuSystemMs } = cpuOf(group, exit);
+	const end = endOf(
+		raw,
+		denials.findLast(({ control }) => control === "exec"),
+	);
 	return {
-		...endOf(
-			raw,
-			denials.findLast(({ control }) => control === "exec"),
-		),
-		...cpuOf(group, exit),
+		...end,
+		cpuUserMs,
+		cpuSystemMs,
 		wallMs: exit?.wallMs ?? 0,
 		memoryPeakBytes: group.memoryPeakBytes ?? exit?.maxRssBytes ?? 0,
-		...(group.pidsPeak === undefined ? {} : { pidsPeak: group.pidsPeak }),
 		oomKills: group.oomKills,
 		runtime,
-		...(rolledBackFrom === undefined ? {} : { rolledBackFrom }),
-		...(why === undefined ? {} : { rolledBackWhy: why }),
 		missing,
 		denials,
+		...(group.pidsPeak === undefined ? undefined : { pidsPeak: group.pidsPeak }),
+		...(rolledBackFrom === undefined ? undefined : { rolledBackFrom }),
+		...(why === undefined ? undefined : { rolledBackWhy: why }),
 	};
 }
 

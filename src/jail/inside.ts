@@ -45,7 +45,8 @@ export interface Around {
 }
 
 /** Kept steps in the shape in which failures name steps. */
-export function asLaunch({ before, child, exec, waiting }: Kept): Launch & Pick<Kept, "exec"> & Partial<Waiting> {
+export function asLaunch(kept: Kept): Launch & Pick<Kept, "exec"> & Partial<Waiting> {
+	const { before, child, exec, waiting } = kept;
 	return { cloneFlags: 0n, parent: [], ...waiting, before, child, exec };
 }
 

@@ -56,12 +56,23 @@ function ofPolicy({ system }: Policy): Counted {
 	return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
+/** Of programs that ask for none: policies do not change. */
+const plain = new WeakMap<Policy, ExecLimits>();
+
 /**
  * The limits that hold for one program.
  *
  * @throws VmjailError USAGE for a limit that is no positive whole number, or is wider than the policy's
  */
-export function limitsFor(policy: Policy, asked: ExecLimits = {}): ExecLimits {
+export function limitsFor(policy: Policy, asked?: ExecLimits): ExecLimits {
+	const known = asked === undefined ? plain.get(policy) : undefined;
+	if (known !== undefined) return known;
+	const limits = limitsOf(policy, asked ?? {});
+	if (asked === undefined) plain.set(policy, limits);
+	return limits;
+}
+
+function limitsOf(policy: Policy, asked: ExecLimits): ExecLimits {
 	const bounds = ofPolicy(policy);
 	const { cpuset = policy.system.cpu.pin, ...counted } = asked;
 	checkCpuset(policy, asked.cpuset);

@@ -13,7 +13,7 @@ import type { Mount, Process, Resources, Spec } from "../oci/types.ts";
 import { cgroupNamespaceSteps } from "../plan/namespaces.ts";
 import { parseOptions } from "../plan/options.ts";
 import { mountsFor } from "../plan/plan.ts";
-import { renewSteps } from "../plan/renew.ts";
+import { discardSteps, renewSteps } from "../plan/renew.ts";
 import type { Terminal } from "../plan/terminal.ts";
 import type { Kept, Plan, Step, Waiting, Workload } from "../plan/types.ts";
 import { confinementSteps, entryOf, entryOfWaiting, mayWaitFiltered, waitingOf } from "../plan/workload.ts";
@@ -79,7 +79,8 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 	const heldMounts = networked ? [resolverMount(resolverInJail(policy, facts))] : [];
 	const plan = planFor(policy, { networked, spec, facts }, { reusable: true, heldMounts });
 	const inJail = networked ? belowGateway(spec, facts) : spec;
-	const renew = renewSteps(inJail, withRealPaths(facts), [...mountsFor(inJail, facts.programs ?? []), ...heldMounts]);
+	const mounts = [...mountsFor(inJail, facts.programs ?? []), ...heldMounts];
+	const renew = renewSteps(inJail, withRealPaths(facts), mounts);
 	// A process that waits can send nothing: the listener by which refusals are explained is made for each program.
 	const waiting = networked ? undefined : waitingFor({ spec, facts, groups }, policy);
 	return {
@@ -98,7 +99,7 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 				waiting !== undefined && mayWaitFiltered(spec),
 			);
 			return {
-				before: [...renew, ...groups.renew],
+				before: [...renew, ...groups.renew, ...discardSteps(mounts)],
 				child,
 				exec: last,
 				account: groups.account,
@@ -160,10 +161,9 @@ function withLimits(spec: Spec, limits: ExecLimits): Spec {
 }
 
 /** The process that waits has the policy's limits: those of one program are narrower, if they differ. */
-function waitingFor({ spec, facts, groups }: Host, policy: Policy): Waiting | undefined {
+function waitingFor({ spec, facts, groups }: Host, policy: Policy): Waiting {
 	const limits = limitsFor(policy);
 	const waiting = waitingOf(withLimits(spec, limits), facts, limits.cpuMs);
-	if (waiting === undefined) return undefined;
 	return {
 		...waiting,
 		parent: [...groups.parent, ...waiting.parent],

@@ -100,8 +100,8 @@ export function heldSlots(mounts: readonly Mount[]): readonly SlotName[] {
 }
 
 /**
- * Moves the old mounts together and unmounts them at once: each umount2(2) waits for an RCU grace period, and move_mount(2)
- * does not. What stands on them is taken along first.
+ * Moves the old mounts together, so that they can be unmounted at once ({@link discardSteps}): each umount2(2) waits for an
+ * RCU grace period, and move_mount(2) does not. What stands on them is taken along first.
  */
 function removeOld(made: readonly Moved[], below: (one: Moved) => readonly Moved[]): readonly Step[] {
 	if (made.length === 0) return [];
@@ -116,6 +116,13 @@ function removeOld(made: readonly Moved[], below: (one: Moved) => readonly Moved
 				inLumber("openat", "heap", cstring(`${made.indexOf(one)}`), "target"),
 				attach(`move the old ${one.mount.destination} away`, one.slot, "target"),
 			]),
+	];
+}
+
+/** Last of all: while pid 1 waits for the grace period, vmjail has the processor for the last program's result. */
+export function discardSteps(mounts: readonly Mount[]): readonly Step[] {
+	if (renewals(mounts).made.length === 0) return [];
+	return [
 		{ label: "go to the place for old mounts", call: "fchdir", args: [{ slot: LUMBER }] },
 		{ label: "unmount the old mounts", call: "umount2", args: [DOOR, MNT_DETACH] },
 		{ label: "go to the root", call: "fchdir", args: [{ slot: ROOT }] },

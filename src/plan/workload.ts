@@ -162,30 +162,28 @@ function birthOf(spec: Pick<Spec, "process" | "linux">, facts: Pick<HostFacts, "
 
 const SESSION: Step = { label: "start a session", call: "setsid", args: [] };
 
-function placeSteps({ cwd }: Process): readonly Step[] {
-	return [
-		{ label: `go to ${cwd}`, call: "chdir", args: [cstring(cwd)] },
-		{ label: "set the umask", call: "umask", args: [0o022] },
-	];
+function enterFolder({ cwd }: Pick<Process, "cwd">): Step {
+	return { label: `go to ${cwd}`, call: "chdir", args: [cstring(cwd)] };
 }
 
-/**
- * How a process is made that waits for its program, up to {@link confinementSteps}. What it has entered stays: its working
- * folder must be one that nobody can put another in the place of, which a mount is.
- */
+function placeSteps(process: Process): readonly Step[] {
+	return [enterFolder(process), { label: "set the umask", call: "umask", args: [0o022] }];
+}
+
+/** How a process is made that waits for its program, up to {@link confinementSteps}. */
 export function waitingOf(
-	spec: Pick<Spec, "process" | "linux" | "mounts">,
+	spec: Pick<Spec, "process" | "linux">,
 	facts: Pick<HostFacts, "caller">,
 	cpuLimitMs: number | undefined,
-): Waiting | undefined {
-	const { cwd, rlimits = [] } = spec.process;
-	if (cwd !== "/" && !spec.mounts.some(({ destination }) => destination === cwd)) return undefined;
+): Waiting {
+	const { rlimits = [] } = spec.process;
 	const limits = rlimitSteps(withCpuLimit(rlimits, cpuLimitMs));
 	return { ...birthOf(spec, facts), entry: [SESSION, ...placeSteps(spec.process), ...limits] };
 }
 
 /**
- * A program for the process that waits.
+ * A program for the process that waits, in the same working folder. Another one may have that name by now, so it is entered
+ * again; where its user may not do that (pid 1's rights were needed), the process stays where it is.
  *
  * @param waiting what that process has gone through
  * @throws VmjailError USAGE for arguments that no exec(2) takes.
@@ -204,7 +202,7 @@ export function entryOfWaiting(
 		cloneFlags: 0n,
 		before: [],
 		parent: [],
-		child: [...streamSteps(), ...rlimitSteps(limits.filter(isNew))],
+		child: [...streamSteps(), { ...enterFolder(process), tolerate: ["EACCES"] }, ...rlimitSteps(limits.filter(isNew))],
 		exec: execSteps(process),
 		...limitsOf(options),
 	};
@@ -214,7 +212,7 @@ export function entryOfWaiting(
 const CALLS_AFTER_WAITING: readonly KnownCall[] = [
 	{ name: "prctl", args: [PR_SET_DUMPABLE, 0] },
 	{ name: "prlimit64", args: [0] },
-	...["close_range", "recvmsg", "dup3", "rt_sigprocmask", "execve"].map((name) => ({ name })),
+	...["close_range", "recvmsg", "dup3", "chdir", "rt_sigprocmask", "execve"].map((name) => ({ name })),
 	...["nanosleep", "clock_nanosleep", "exit_group"].map((name) => ({ name })),
 ];
 

@@ -56,7 +56,7 @@ describe.each([
 		expect(state.descriptors).toBe(uid === 0 ? 4 : "EACCES");
 		expect(runs).toEqual([run(8192), run(1024), run(8192), run(8192)]);
 		// Killed while it was told of its program, the program counts as killed.
-		expect([run(8192), { kind: "signal", signal: "SIGKILL", stdout: "" }]).toContainEqual(atOnce);
+		expect([run(8192), { kind: "signaled", signal: "SIGKILL", stdout: "" }]).toContainEqual(atOnce);
 		expect(again).toEqual(run(8192));
 		expect(left).toEqual([]);
 	});
@@ -129,6 +129,8 @@ describe("requests that differ", () => {
 				expect(await sh(jail, "echo x > file; ls")).toMatchObject({ exitCode: 0 });
 				await new Promise((resolve) => setTimeout(resolve, 20));
 				rmSync(folder, { recursive: true });
+				const gone = { code: "LAUNCH_FAILED", message: expect.stringContaining("go to") };
+				await expect(sh(jail, "true")).rejects.toMatchObject(gone);
 				mkdirSync(folder);
 				expect(textOf(await sh(jail, "ls -A; echo x > file && cat file"))).toBe("x\n");
 				expect(readFileSync(join(folder, "file"), "utf8")).toBe("x\n");
