@@ -4,11 +4,11 @@
  * the time that passes, the processor time of the whole jail, pid 1 included: neighbours do not lengthen that.
  */
 
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkout, say } from "./setup.mjs";
+import { buildVmjail, checkout, compile, mustRun } from "./build.mjs";
+import { say } from "./setup.mjs";
 import { summary } from "./statistics.mjs";
 import { table } from "./table.mjs";
 
@@ -17,21 +17,6 @@ const STARTS = "500";
 const LOOPS = ["500 × fork and exec", "computing"];
 /** Ratios of least times that the guard is held to. */
 const MOST = [1.15, 1.02];
-
-function mustRun(command, args) {
-	const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: checkout, encoding: "utf8" });
-	if (error) throw error;
-	if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${stderr}`);
-	return stdout;
-}
-
-function build() {
-	mustRun("sh", ["scripts/setup.sh"]);
-	mkdirSync(join(checkout, "build/bench"), { recursive: true });
-	const forks = join(checkout, "build/bench/forks");
-	mustRun("cc", ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", forks, "bench/forks.c"]);
-	return forks;
-}
 
 const LOOP_ARGS = [[STARTS, "no-computing"], ["0"]];
 
@@ -47,7 +32,8 @@ function measure(forks, list, loop, result) {
 
 const args = process.argv.slice(2);
 const rounds = args.includes("--quick") ? 5 : 25;
-const forks = build();
+buildVmjail();
+const forks = compile("forks", ["forks.c"], []);
 const folder = mkdtempSync(join(tmpdir(), "vmjail-bench-"));
 say(`${rounds} rounds of both loops, with the list and without`);
 const samples = LOOPS.map(() => ({ off: [], on: [] }));

@@ -5,8 +5,9 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkout } from "./build.mjs";
 import { peerCommands } from "./peers.mjs";
-import { checkout, say } from "./setup.mjs";
+import { say } from "./setup.mjs";
 
 const PROGRAM = "sleep";
 const EXECUTOR = "vmjail-executor";

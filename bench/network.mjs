@@ -6,10 +6,11 @@
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { checkout } from "./build.mjs";
 import { contenders, DIRECT, LOOPBACK, mostFiles, SLIRP, VMJAIL, VMJAIL_NAME } from "./network/contenders.mjs";
 import { startLab } from "./network/lab.mjs";
 import { measureIdle, measureMany, measureOnce } from "./network/measure.mjs";
-import { checkout, say } from "./setup.mjs";
+import { say } from "./setup.mjs";
 import { shuffled, summary } from "./statistics.mjs";
 import { table } from "./table.mjs";
 

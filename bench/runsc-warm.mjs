@@ -4,11 +4,11 @@
  * itself takes. In turns, so that all meet the same machine. For each build that scripts/get-runsc.sh fetched.
  */
 
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkout, library, say } from "./setup.mjs";
+import { buildVmjail, checkout, compile, mustRun } from "./build.mjs";
+import { library, say } from "./setup.mjs";
 import { summary } from "./statistics.mjs";
 import { table } from "./table.mjs";
 
@@ -17,19 +17,10 @@ const PROGRAM = "/bin/true";
 const TARGET_MS = 8;
 const INSIDE = 10;
 
-function mustRun(command, args) {
-	const { status, stdout, stderr } = spawnSync(command, args, { cwd: checkout, encoding: "utf8" });
-	if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${stderr}`);
-	return stdout;
-}
-
 function build() {
-	mustRun("sh", ["scripts/setup.sh"]);
+	buildVmjail();
 	mustRun("sh", ["scripts/get-runsc.sh"]);
-	mkdirSync(join(checkout, "build/bench"), { recursive: true });
-	const forks = join(checkout, "build/bench/forks-static");
-	mustRun("cc", ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", "-Wall", "-Wextra", "-o", forks, "bench/forks.c"]);
-	return forks;
+	return compile("forks-static", ["forks.c"]);
 }
 
 const args = process.argv.slice(2);

@@ -4,13 +4,14 @@
  */
 
 import { spawn as spawnProcess, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { checkout, library, say } from "./setup.mjs";
+import { buildVmjail, checkout, compile, mustRun } from "./build.mjs";
+import { library, say, TIMER } from "./setup.mjs";
 import { shuffled, summary } from "./statistics.mjs";
 import { table } from "./table.mjs";
 import { Timer } from "./timer.mjs";
@@ -26,13 +27,6 @@ const NAMES = {
 	library: "vmjail library, warm process",
 	cli: "./vmjail",
 };
-
-function mustRun(command, args, options = {}) {
-	const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: checkout, encoding: "utf8", ...options });
-	if (error) throw error;
-	if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${stderr}`);
-	return stdout;
-}
 
 /** VMJAIL_RUNSC, else what scripts/get-runsc.sh has fetched. */
 function builds() {
@@ -132,11 +126,8 @@ async function measureBuild(timer, folder, runsc, rounds) {
 
 /** @returns {Promise<{runsc: string, rows: {name: string, least: number, median: number, p90: number, ratio: number}[]}[]>} */
 async function measure(rounds) {
-	mustRun("sh", ["scripts/setup.sh"], { stdio: ["ignore", 2, 2] });
-	const binary = join(checkout, "build/bench/timer");
-	mkdirSync(join(checkout, "build/bench"), { recursive: true });
-	const flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", "-Wall", "-Wextra", "-Werror"];
-	mustRun("cc", [...flags, "-o", binary, "bench/timer.c", "bench/floor.c"]);
+	buildVmjail();
+	const binary = compile("timer", TIMER);
 	const folder = mkdtempSync(join(tmpdir(), "vmjail-bench-"));
 	writeFileSync(join(folder, "policy.json"), POLICY);
 	const timer = new Timer(folder, binary);

@@ -1,22 +1,17 @@
 /** Before measuring: builds, finds the peers, lays out their bundles; and what takes all that away again. */
 
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { delimiter, join } from "node:path";
+import { buildVmjail, checkout, compile } from "./build.mjs";
 
-export const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
+/** The sources of the program that times starts. */
+export const TIMER = ["timer.c", "floor.c"];
 
 export function say(text) {
 	process.stderr.write(`bench: ${text}\n`);
-}
-
-function mustRun(command, args) {
-	const { status, error } = spawnSync(command, args, { cwd: checkout, stdio: ["ignore", 2, 2] });
-	if (error) throw error;
-	if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed`);
 }
 
 /** Where the shell would find a program. */
@@ -36,13 +31,9 @@ export function which(name) {
 /** vmjail itself, and with root's rights the peers' Debian packages. */
 function build() {
 	say("building vmjail, and looking for bwrap, crun, runc and firejail (scripts/setup.sh --for-tests)");
-	mustRun("sh", ["scripts/setup.sh", "--for-tests"]);
+	buildVmjail("--for-tests");
 	say("compiling bench/*.c into build/bench");
-	mkdirSync(join(checkout, "build/bench"), { recursive: true });
-	const timer = join(checkout, "build/bench/timer");
-	const flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", "-Wall", "-Wextra", "-Werror"];
-	mustRun("cc", [...flags, "-o", timer, "bench/timer.c", "bench/floor.c"]);
-	return timer;
+	return compile("timer", TIMER);
 }
 
 /** Mounted cgroup2 beside cgroup v1: old crun refuses such hosts, so its timer gets a mount namespace without it. */

@@ -4,8 +4,9 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout } from "node:timers/promises";
+import { checkout } from "./build.mjs";
 import { peerCommands } from "./peers.mjs";
-import { checkout, library, say } from "./setup.mjs";
+import { library, say } from "./setup.mjs";
 import { shuffled, summary } from "./statistics.mjs";
 import { Timer } from "./timer.mjs";
 

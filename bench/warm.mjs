@@ -5,36 +5,16 @@
  * Neighbours on the machine only ever add time, so besides all samples the best round of each contender is told.
  */
 
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { buildVmjail, compile, mustRun } from "./build.mjs";
 import { peerCommands } from "./peers.mjs";
-import { checkout, library, say, which } from "./setup.mjs";
+import { library, say, which } from "./setup.mjs";
 import { shuffled } from "./statistics.mjs";
 import { table } from "./table.mjs";
 
 const PROGRAM = "/bin/true";
 const QUIET = { stdin: "ignore", stdout: "ignore", stderr: "ignore" };
 const TARGETS = { perSecond: 1000, p50Ms: 1 };
-
-function mustRun(command, args) {
-	const { status, stdout, stderr, error } = spawnSync(command, args, {
-		cwd: checkout,
-		encoding: "utf8",
-		maxBuffer: 2 ** 28,
-	});
-	if (error) throw error;
-	if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${stderr}`);
-	return stdout;
-}
-
-function build() {
-	mustRun("sh", ["scripts/setup.sh"]);
-	mkdirSync(join(checkout, "build/bench"), { recursive: true });
-	const rate = join(checkout, "build/bench/rate");
-	mustRun("cc", ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", "-Wall", "-Wextra", "-o", rate, "bench/rate.c"]);
-	return rate;
-}
 
 /** Milliseconds of each start by C processes. */
 function native(rate, workers, command) {
@@ -176,7 +156,8 @@ async function main(args) {
 		process.stderr.write("usage: node bench/warm.mjs [--quick] [--json] [--soak RUNS]\n");
 		return 2;
 	}
-	const rate = build();
+	buildVmjail();
+	const rate = compile("rate", ["rate.c"]);
 	const { Jail, Pool, parsePolicy } = await library();
 	const policyWith = (network) =>
 		parsePolicy(

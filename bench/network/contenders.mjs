@@ -3,7 +3,8 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkout, say } from "../setup.mjs";
+import { checkout } from "../build.mjs";
+import { say } from "../setup.mjs";
 import { NAME, PORT, SERVER } from "./lab.mjs";
 
 export const LOOPBACK = "bare loopback";

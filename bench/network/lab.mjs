@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkout } from "../setup.mjs";
+import { checkout } from "../build.mjs";
 
 export const SERVER = "104.16.6.6";
 export const NAME = "bench.test";

@@ -65,6 +65,20 @@ function broker(
 	return finished(child);
 }
 
+/** A program that sleeps for exactly so long, once it runs. */
+async function sleeping(seconds: string): Promise<ChildProcess> {
+	const script = `echo on; exec sleep ${seconds}`;
+	const child = asUser(USER.uid, "", [VMJAIL, "--broker", `unix:${SOCKET}`, "--", "sh", "-c", script]);
+	await once(child.stdout as NodeJS.ReadableStream, "data");
+	return child;
+}
+
+/** What curl says to the broker's socket. */
+async function curl(args: readonly string[], uid = USER.uid, cwd = at("work")): Promise<string> {
+	const child = asUser(uid, "", ["curl", "-sS", "--unix-socket", SOCKET, ...args], cwd);
+	return (await finished(child)).stdout;
+}
+
 /** `POST /run` as an ordinary user. */
 async function post(request: object, uid = USER.uid): Promise<readonly Answer[] | { readonly error: string }> {
 	const child = asUser(uid, "", ["curl", "-sS", "--unix-socket", SOCKET, "-d", "@-", "http://localhost/run"]);
@@ -153,16 +167,7 @@ describe.skipIf(requireOr(missing))("a broker", () => {
 		});
 
 		it("ends the program with its client", async () => {
-			const child = asUser(USER.uid, "", [
-				VMJAIL,
-				"--broker",
-				`unix:${SOCKET}`,
-				"--",
-				"sh",
-				"-c",
-				"echo on; exec sleep 19.77",
-			]);
-			await once(child.stdout as NodeJS.ReadableStream, "data");
+			const child = await sleeping("19.77");
 			child.kill("SIGKILL");
 			await finished(child);
 			await expect.poll(() => sleepers("19.77"), { timeout: 5_000 }).toEqual([]);
@@ -195,28 +200,9 @@ describe.skipIf(requireOr(missing))("a broker", () => {
 		});
 
 		it("by another's stored files", async () => {
-			const child = asUser(USER.uid, "", [
-				"curl",
-				"-sS",
-				"--unix-socket",
-				SOCKET,
-				"-F",
-				`file=@${at("work/own")}`,
-				"http://localhost/file",
-			]);
-			const id = JSON.parse((await finished(child)).stdout) as string;
-			const other = asUser(OTHER, "", ["curl", "-sS", "--unix-socket", SOCKET, `http://localhost/file/${id}`], "/");
-			expect((await finished(other)).stdout).toContain("there is no file");
-			const again = asUser(USER.uid, "", [
-				"curl",
-				"-sS",
-				"-X",
-				"DELETE",
-				"--unix-socket",
-				SOCKET,
-				`http://localhost/file/${id}`,
-			]);
-			expect((await finished(again)).stdout).toBe("");
+			const id = JSON.parse(await curl(["-F", `file=@${at("work/own")}`, "http://localhost/file"])) as string;
+			expect(await curl([`http://localhost/file/${id}`], OTHER, "/")).toContain("there is no file");
+			expect(await curl(["-X", "DELETE", `http://localhost/file/${id}`])).toBe("");
 		});
 	});
 
@@ -363,16 +349,7 @@ describe.skipIf(requireOr(missing))("a broker", () => {
 
 		it("does not matter to the next when it is killed", async () => {
 			await broker(["--", "true"]);
-			const child = asUser(USER.uid, "", [
-				VMJAIL,
-				"--broker",
-				`unix:${SOCKET}`,
-				"--",
-				"sh",
-				"-c",
-				"echo on; exec sleep 19.78",
-			]);
-			await once(child.stdout as NodeJS.ReadableStream, "data");
+			const child = await sleeping("19.78");
 			process.kill(workerOf(USER.uid), "SIGKILL");
 			expect((await finished(child)).status).toBe(125);
 			await expect.poll(() => sleepers("19.78"), { timeout: 5_000 }).toEqual([]);

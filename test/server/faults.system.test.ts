@@ -1,24 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { leftovers, leftSince } from "../helpers/clean.ts";
-import { removeFolder } from "../helpers/folder.ts";
 import { PATIENCE } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { POLICY } from "../judge/policy.ts";
 import { TestServer } from "../judge/server.ts";
+import { ownFolder, serverMissing, sh } from "./commands.ts";
 
-const missing = process.getuid?.() === 0 ? undefined : "the server's limits need control groups: run the tests as root";
-const folder = missing === undefined ? mkdtempSync("/var/tmp/vmjail-faults-") : "/nowhere";
-afterAll(() => removeFolder(folder));
+const folder = ownFolder("faults");
 
-const stdout = { name: "stdout", max: 1_000_000 };
-const sh = (script: string, more: object = {}) => ({
-	args: ["/bin/sh", "-c", script],
-	files: [null, stdout, null],
-	...more,
-});
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function childrenOf(pid: number): readonly number[] {
@@ -43,7 +35,7 @@ function commandOf(pid: number): string {
 const executorOf = (server: TestServer) =>
 	childrenOf(server.pid).find((pid) => commandOf(pid) === "vmjail-executor") ?? 0;
 
-describe.skipIf(requireOr(missing))("a server with a fault", () => {
+describe.skipIf(requireOr(serverMissing))("a server with a fault", () => {
 	const held: { server?: TestServer; before: readonly string[] } = { before: [] };
 	const start = async (args: readonly string[] = []): Promise<TestServer> => {
 		held.before = leftovers();

@@ -5,27 +5,19 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { leftovers, leftSince } from "../helpers/clean.ts";
-import { removeFolder } from "../helpers/folder.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { POLICY } from "../judge/policy.ts";
 import { TestServer } from "../judge/server.ts";
+import { ownFolder, serverMissing, sh, stdout } from "./commands.ts";
 
-const missing = process.getuid?.() === 0 ? undefined : "the server's limits need control groups: run the tests as root";
-const folder = missing === undefined ? mkdtempSync("/var/tmp/vmjail-server-") : "/nowhere";
-afterAll(() => removeFolder(folder));
+const folder = ownFolder("server");
 
-const stdout = { name: "stdout", max: 1_000_000 };
-const sh = (script: string, more: object = {}) => ({
-	args: ["/bin/sh", "-c", script],
-	files: [null, stdout, null],
-	...more,
-});
 const bodyOf = async (server: TestServer, path: string, options?: Parameters<TestServer["ask"]>[1]) => {
 	const { status, body } = await server.ask(path, options);
 	return { status, body: body.toString() };
 };
 
-describe.skipIf(requireOr(missing))("vmjail serve", () => {
+describe.skipIf(requireOr(serverMissing))("vmjail serve", () => {
 	const started: TestServer[] = [];
 	const start = async (args: readonly string[] = []): Promise<TestServer> => {
 		const server = await TestServer.start(POLICY, args);
