@@ -4,6 +4,7 @@
  * itself takes. In turns, so that all meet the same machine. For each build that scripts/get-runsc.sh fetched.
  */
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
