@@ -10,7 +10,7 @@ import { validateSpec } from "../../src/oci/validate.ts";
 import { runscBuilds } from "../conformance/runtimes.ts";
 import { removeFolder } from "../helpers/folder.ts";
 import { requireOr } from "../helpers/requirement.ts";
-import { PATH, VMJAIL } from "../system/caller.ts";
+import { missingPrograms, PATH, VMJAIL } from "../system/caller.ts";
 
 const builds = await runscBuilds();
 const skipped = requireOr(builds.length > 0 ? undefined : "no runsc to test with: sh scripts/get-runsc.sh");
@@ -94,6 +94,18 @@ describe.skipIf(skipped).each(builds.map(({ path, abilities }) => [abilities.ver
 		});
 	},
 );
+
+describe.skipIf(requireOr(missingPrograms("crun", "runc"))).each(["crun", "runc"])("vmjail plan on %s", (runtime) => {
+	it("prints its command line and its config.json", () => {
+		const { status, stdout } = plan(["--json", "-c", policy(`${runtime}.json`, { runtime }), "--", "true"]);
+		expect(status).toBe(0);
+		const { command, config, sections } = JSON.parse(stdout);
+		expect(command[0]).toMatch(new RegExp(`/${runtime}$`));
+		expect(command).toContain("run");
+		expect(config).toMatchObject({ process: { args: ["true"] }, root: { readonly: true } });
+		expect((sections as readonly Shown[]).map(({ title }) => title)).toContain(`in ${runtime}'s process`);
+	});
+});
 
 describe("vmjail plan without runsc", () => {
 	const flags = ["--runsc", "/nowhere/runsc"];
