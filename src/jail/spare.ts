@@ -92,14 +92,22 @@ export class Spare {
 		return this.#ready !== undefined;
 	}
 
-	/** The spare, if there is one of this kind, being finished: the caller's from now on, and nobody else's. */
+	/**
+	 * The spare, if there is one of this kind and it can be told so, being finished: the caller's from now on, and nobody
+	 * else's.
+	 */
 	begin(wanted: Ahead): Begun | undefined {
 		const ready = this.#ready;
 		if (ready === undefined || !areAlike(wanted, ready.ahead)) return undefined;
 		this.#forget(ready);
 		this.#host.zygote.use(ready.process);
-		ready.process.finish(wanted.halves);
-		return ready;
+		try {
+			ready.process.finish(wanted.halves);
+			return ready;
+		} catch {
+			ready.process.close();
+			return undefined;
+		}
 	}
 
 	/** A run of this kind has ended. Another jail like its own is made when the caller has gone on, if it comes to that. */
@@ -113,19 +121,34 @@ export class Spare {
 		});
 	}
 
+	/** Nobody has asked for it, so that it cannot be had (no more descriptors, say) is nobody's error. */
 	#make(ahead: Ahead): void {
 		if (!this.#host.zygote.alive || Date.now() < this.#notBeforeMs) return;
-		const id = this.#host.newGroupId();
-		const process = this.#host.zygote.launchAhead(ahead.named(id));
-		process.provide(ahead.halves);
+		try {
+			const id = this.#host.newGroupId();
+			const process = this.#host.zygote.launchAhead(ahead.named(id));
+			this.#keep({ ahead, process, id });
+			process.provide(ahead.halves);
+		} catch {
+			this.#rest();
+			this.discard();
+		}
+	}
+
+	#rest(): void {
+		this.#notBeforeMs = Date.now() + MOST_IDLE_MS;
+	}
+
+	#keep(made: Omit<Ready, "timer">): void {
+		const { process } = made;
 		const timer = setTimeout(() => this.discard(), MOST_IDLE_MS).unref();
-		const ready: Ready = { ahead, process, id, timer };
+		const ready: Ready = { ...made, timer };
 		this.#ready = ready;
 		globalThis.process.once("beforeExit", this.#leave);
 		process.end.then((end) => {
 			if (this.#ready !== ready) return;
 			this.#forget(ready);
-			this.#notBeforeMs = Date.now() + MOST_IDLE_MS;
+			this.#rest();
 			process.close();
 			if (end === undefined) void this.#host.sweepOwn();
 		});

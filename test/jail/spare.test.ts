@@ -3,10 +3,14 @@ import { newGroupId } from "../../src/cgroup/id.ts";
 import { encodeHalves, encodePlan } from "../../src/executor/encode.ts";
 import type { EndReport } from "../../src/executor/frames.ts";
 import type { JailProcess } from "../../src/executor/jail-process.ts";
+import { NO_SLOT } from "../../src/executor/wire.ts";
+import type { CgroupFacts } from "../../src/host/types.ts";
+import { placesOf } from "../../src/jail/places.ts";
 import { prepare } from "../../src/jail/prepare.ts";
 import { type Ahead, aheadOf, Spare } from "../../src/jail/spare.ts";
 import type { Plan } from "../../src/plan/types.ts";
 import type { Policy } from "../../src/policy/types.ts";
+import { delegatedScope, hybrid, systemdRoot, v1Host } from "../cgroup/fixtures.ts";
 import { network, policyOf } from "../helpers/policy.ts";
 import { factsFor } from "../oci/fixtures.ts";
 
@@ -21,9 +25,9 @@ const HOST = {
 	},
 };
 
-function planned(policy: Policy = policyOf()) {
+function planned(policy: Policy = policyOf(), cgroup: CgroupFacts = HOST.cgroup) {
 	const id = newGroupId(OWNER);
-	const { plan } = prepare(policy, HOST, ["true"], false, id);
+	const { plan } = prepare(policy, { ...HOST, cgroup }, ["true"], false, id);
 	const jail = encodePlan(plan, "x86_64");
 	return { plan, jail, ahead: aheadOf(plan, jail, `vmjail-${id}`, "x86_64") as Ahead };
 }
@@ -68,6 +72,25 @@ describe("the two halves of a jail", () => {
 		expect(Buffer.from(ahead.likeness).includes("vmjail-")).toBe(false);
 	});
 
+	it.each([
+		["v1", v1Host(), false],
+		["v2 below systemd's root", systemdRoot, true],
+		["v2 in a scope of the user's own", delegatedScope, true],
+		["hybrid", hybrid, false],
+	])("are in control groups of their own from the start: %s", (_, cgroup, born) => {
+		const limits = policyOf({ system: { memory: { maxBytes: 1 << 28, swapBytes: 0 }, pids: { max: 64 } } });
+		const { ahead, jail, plan } = planned(limits, cgroup);
+		const id = newGroupId(OWNER);
+		const bytes = ahead.named(id).bytes;
+		const made = plan.before.filter(({ call, label }) => call === "mkdirat" && label.startsWith("make the group"));
+		expect(made.length).toBeGreaterThan(0);
+		expect(placesOf(`vmjail-${id}`, bytes)).toHaveLength(placesOf("vmjail-77-", jail.bytes).length);
+		expect(placesOf("vmjail-", ahead.halves.rest.bytes)).toEqual([]);
+		// CLONE_INTO_CGROUP
+		const slot = new DataView(bytes.buffer, bytes.byteOffset).getUint16(88, true);
+		expect(slot).toBe(born ? jail.slots.get("cgroup.v2") : NO_SLOT);
+	});
+
 	it("are none where nothing can be done ahead, or where the jail lies below another", () => {
 		const { plan } = planned();
 		const jail = encodePlan(plan, "x86_64");
@@ -86,7 +109,11 @@ describe("the spare", () => {
 	function fake() {
 		const jails: { closed: boolean; told: string[]; finishEnd: (end: EndReport | undefined) => void }[] = [];
 		const used: unknown[] = [];
-		const seen = { swept: 0, alive: true };
+		const seen = { swept: 0, alive: true, failing: "" };
+		const tell = (jail: { told: string[] }, what: string) => {
+			if (seen.failing === what) throw Object.assign(new Error(what), { code: "EMFILE" });
+			jail.told.push(what);
+		};
 		const launchAhead = (): JailProcess => {
 			let finishEnd: (report: EndReport | undefined) => void = () => {};
 			const end = new Promise<EndReport | undefined>((resolve) => {
@@ -97,8 +124,8 @@ describe("the spare", () => {
 				told: [] as string[],
 				end,
 				finishEnd,
-				provide: () => void jail.told.push("provide"),
-				finish: () => void jail.told.push("finish"),
+				provide: () => tell(jail, "provide"),
+				finish: () => tell(jail, "finish"),
 				close: () => void Object.assign(jail, { closed: true }),
 			};
 			jails.push(jail);
@@ -195,6 +222,20 @@ describe("the spare", () => {
 		endOf(1, undefined);
 		await vi.advanceTimersByTimeAsync(0);
 		expect(seen.swept).toBe(1);
+	});
+
+	it("that cannot be had is nobody's error: not when it is made, and not when a run begins with it", () => {
+		const { spare, jails, seen } = fake();
+		seen.failing = "provide";
+		twice(spare);
+		expect([spare.isReady, jails[0]?.closed]).toEqual([false, true]);
+		twice(spare);
+		expect(jails).toHaveLength(1);
+		vi.advanceTimersByTime(30_000);
+		seen.failing = "finish";
+		twice(spare);
+		expect(spare.isReady).toBe(true);
+		expect([spare.begin(ahead), spare.isReady, jails[1]?.closed]).toEqual([undefined, false, true]);
 	});
 
 	it("is not made by a dead executor", () => {
