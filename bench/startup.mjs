@@ -1,12 +1,14 @@
 /** Start-up: how long /bin/true takes from the request to the moment when nothing of it is left. */
 
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { join } from "node:path";
-import { performance } from "node:perf_hooks";
+import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { checkout } from "./build.mjs";
 import { peerCommands } from "./peers.mjs";
-import { library, say } from "./setup.mjs";
+import { say } from "./setup.mjs";
 import { shuffled, summary } from "./statistics.mjs";
 import { Timer } from "./timer.mjs";
 
@@ -40,26 +42,35 @@ const IN_ROW = 5;
 /** What is run unmeasured of the others: files read from disk, addresses resolved. */
 const COLD = 3;
 
-/** In this process. */
-async function libraryContenders() {
-	const { loadPolicy, parsePolicy, run } = await library();
-	const context = { cwd: process.cwd(), ...(process.env.HOME === undefined ? {} : { home: process.env.HOME }) };
-	const streams = { stdin: "ignore", stdout: "ignore", stderr: "ignore" };
-	const timed =
-		(policy, count = 1) =>
-		async () => {
-			const begin = performance.now();
-			for (let i = 0; i < count; i++) {
-				const outcome = await run(PROGRAM, { policy, ...streams });
-				if (outcome.kind !== "exited" || outcome.exitCode !== 0) throw new Error(JSON.stringify(outcome));
-			}
-			return { wallMs: (performance.now() - begin) / count };
-		};
-	const preset = loadPolicy({ preset: "default", ...context });
+/** A process of its own for each policy; see library.mjs. */
+class Library {
+	#process;
+	#lines;
+
+	constructor(preset) {
+		const script = join(checkout, "bench/library.mjs");
+		this.#process = spawn(process.execPath, [script, preset, ...PROGRAM], { stdio: ["pipe", "pipe", "inherit"] });
+		this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+	}
+
+	async sample(count) {
+		this.#process.stdin.write(`${count}\n`);
+		const { value, done } = await this.#lines.next();
+		if (done) throw new Error("the library's process ended");
+		return { wallMs: Number(value) };
+	}
+
+	async close() {
+		this.#process.stdin.end();
+		if (this.#process.exitCode === null && this.#process.signalCode === null) await once(this.#process, "exit");
+	}
+}
+
+function libraryContenders(preset, minimal) {
 	return [
-		{ name: NAMES.library, warmUp: WARM, sample: timed(preset) },
-		{ name: NAMES.inRow, warmUp: WARM, sample: timed(preset, IN_ROW) },
-		{ name: NAMES.minimal, warmUp: WARM, sample: timed(parsePolicy("{}", { source: "minimal", ...context })) },
+		{ name: NAMES.library, warmUp: WARM, sample: () => preset.sample(1) },
+		{ name: NAMES.inRow, warmUp: WARM / IN_ROW, sample: () => preset.sample(IN_ROW) },
+		{ name: NAMES.minimal, warmUp: WARM, sample: () => minimal.sample(1) },
 	];
 }
 
@@ -113,10 +124,11 @@ async function warmUp(contenders) {
 export async function measureStartup(context, rounds) {
 	const timer = new Timer(context.folder, context.timer);
 	const crunTimer = new Timer(context.folder, context.timer, context.crunWrapper);
+	const [preset, minimal] = [new Library("default"), new Library("-")];
 	try {
 		const { base, peers, commandLine } = commandContenders(context, timer, crunTimer);
 		const floors = floorContenders(timer, context.groups);
-		const all = [base, ...floors, ...(await libraryContenders()), ...peers, ...commandLine];
+		const all = [base, ...floors, ...libraryContenders(preset, minimal), ...peers, ...commandLine];
 		const { able, unable } = await warmUp(all);
 		const samples = new Map(able.map((contender) => [contender, []]));
 		say(`${rounds} rounds of ${able.length} contenders`);
@@ -129,6 +141,8 @@ export async function measureStartup(context, rounds) {
 		}
 		return { rows: able.map((contender) => ({ name: contender.name, ...summary(samples.get(contender)) })), unable };
 	} finally {
+		await preset.close();
+		await minimal.close();
 		await timer.close();
 		await crunTimer.close();
 	}

@@ -73,7 +73,7 @@ export interface SpareHost {
 	sweepOwn(): Promise<void>;
 }
 
-/** At most one for each process, and none before two runs of one kind have followed each other. */
+/** At most one for each process; `soon` is told of kinds that have been run before only. */
 export class Spare {
 	readonly #host: SpareHost;
 	#ready: Ready | undefined;
@@ -110,11 +110,16 @@ export class Spare {
 		}
 	}
 
-	/** A run of this kind has ended. Another jail like its own is made when the caller has gone on, if it comes to that. */
+	/**
+	 * A run of this kind has ended, and not the first. Another jail like its own is made when the caller has gone on. One of
+	 * another kind stays, as long as kinds take turns: where this one has come twice in a row it takes the other's place.
+	 */
 	soon(ahead: Ahead): void {
-		const again = areAlike(ahead, this.#last);
+		const inRow = areAlike(ahead, this.#last);
 		this.#last = ahead;
-		if (!again || this.#soon !== undefined || this.#ready !== undefined) return;
+		const other = this.#ready !== undefined && !areAlike(ahead, this.#ready.ahead);
+		if (other && inRow) this.discard();
+		if (this.#soon !== undefined || this.#ready !== undefined) return;
 		this.#soon = setImmediate(() => {
 			this.#soon = undefined;
 			this.#make(ahead);

@@ -155,13 +155,11 @@ describe("the spare", () => {
 		vi.advanceTimersByTime(0);
 	};
 
-	it("is made when two runs of one kind have followed each other, and is used once", () => {
+	it("is made when the caller has gone on, and is used once", () => {
 		const { spare, jails, used } = fake();
 		spare.soon(ahead);
-		vi.advanceTimersByTime(0);
-		expect(jails).toHaveLength(0);
-		spare.soon(ahead);
 		expect(spare.begin(ahead)).toBeUndefined();
+		expect(jails).toHaveLength(0);
 		vi.advanceTimersByTime(0);
 		expect(jails).toHaveLength(1);
 		expect(spare.begin(ahead)?.process).toBe(jails[0]);
@@ -176,17 +174,25 @@ describe("the spare", () => {
 		expect(jails).toHaveLength(1);
 	});
 
-	it("is not made where kinds take turns, and not given to another kind", () => {
+	it("stays where kinds take turns, and is not given to another kind", () => {
 		const { spare, jails } = fake();
 		for (let i = 0; i < 4; i++) {
-			spare.soon(ahead);
-			spare.soon(other);
+			for (const kind of [ahead, other]) {
+				spare.soon(kind);
+				vi.advanceTimersByTime(0);
+			}
 		}
-		vi.advanceTimersByTime(0);
-		expect(jails).toHaveLength(0);
-		twice(spare);
+		expect(jails).toHaveLength(1);
 		expect(spare.begin(other)).toBeUndefined();
 		expect(spare.begin(planned().ahead)?.process).toBe(jails[0]);
+	});
+
+	it("gives way to a kind that comes twice in a row", () => {
+		const { spare, jails } = fake();
+		twice(spare);
+		twice(spare, other);
+		expect(jails.map(({ closed }) => closed)).toEqual([true, false]);
+		expect(spare.begin(other)?.process).toBe(jails[1]);
 	});
 
 	it("that was to be made is not, once it is given up", () => {
