@@ -80,6 +80,8 @@ export interface InnerPlanOptions {
 export function innerPlanOf({ arch, programs, granted, renewed }: InnerPlanOptions): Plan {
 	const none: readonly Step[] = [];
 	const child = [
+		// Inherited by all programs, as its working folder is: "/", which the runtime was told.
+		{ label: "set the umask", call: "umask", args: [0o022] } as const,
 		...becomeKeeping(INNER_ID, innerCapabilities(renewed === undefined ? "once" : "again", granted)),
 		// gVisor has no securebits: without a bounding set uid 0 gets no capability either. It is inherited by all programs.
 		...boundingSteps(granted),
@@ -129,8 +131,9 @@ export function innerEntryOf(
 				? [{ label: "start a session", call: "setsid", args: [] } as const]
 				: foregroundSteps(STREAM_NUMBER[terminal])),
 			...(inherits === undefined ? streamSteps() : []),
-			{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] },
-			{ label: "set the umask", call: "umask", args: [0o022] },
+			...(process.cwd === "/"
+				? []
+				: [{ label: `go to ${process.cwd}`, call: "chdir", args: [cstring(process.cwd)] } as const]),
 			...rlimitSteps(process.rlimits ?? []),
 		],
 		exec: execSteps(process),

@@ -27,10 +27,10 @@ describe("the plan inside", () => {
 	const plan = innerPlanOf({ arch, programs: [program], granted: ["CAP_CHOWN"] });
 
 	it("leaves root first, with capabilities, among them those that programs get", () => {
-		expect(plan.child.slice(0, 3).map(({ call }) => call)).toEqual(["prctl", "setresgid", "setresuid"]);
-		const [id] = plan.child[2]?.args ?? [];
+		expect(plan.child.slice(0, 4).map(({ call }) => call)).toEqual(["umask", "prctl", "setresgid", "setresuid"]);
+		const [id] = plan.child[3]?.args ?? [];
 		expect(id).toBeGreaterThan(65536);
-		expect(labels(plan)[3]).toMatch(/^keep only .*CAP_SYS_PTRACE.*CAP_CHOWN$/);
+		expect(labels(plan)[4]).toMatch(/^keep only .*CAP_SYS_PTRACE.*CAP_CHOWN$/);
 	});
 
 	it("finds each program and interpreter component by component, following no link", () => {
@@ -95,6 +95,14 @@ describe("a program inside", () => {
 			const execve = { nr: syscallNumber(arch, "execve") ?? -1, arch: ARCH.x86_64, args: [] };
 			expect(run(parseProgram(bytes), execve).value).toBe(expected);
 		}
+	});
+
+	it("goes to its working folder, where that is not pid 1's", () => {
+		const goes = (cwd: string) =>
+			labels(innerWorkloadOf({ ...process, cwd }, { arch, guarded: true, filters })).filter((one) =>
+				one.startsWith("go to"),
+			);
+		expect([goes("/work"), goes("/")]).toEqual([["go to /work"], []]);
 	});
 
 	it("gets streams of its own, or pid 1's, of which one may be a terminal", () => {
