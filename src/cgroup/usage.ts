@@ -32,29 +32,43 @@ export const V2_REPORTS = {
 export const CPU_REPORT = { v1: "cpuacct.usage", v2: "cpu.stat" } as const;
 export const CPU_REPORT_SIZE = 1024;
 
-const decoder = new TextDecoder();
+const [NEWLINE, ZERO] = [10, 48];
 
-function textOf(reports: Reports, name: string): string | undefined {
-	const bytes = reports[name];
-	return bytes === undefined || bytes.length === 0 ? undefined : decoder.decode(bytes);
+/** The decimal number at an offset. */
+function numberAt(bytes: Uint8Array, at: number): number | undefined {
+	let value = 0;
+	let end = at;
+	for (let digit = digitAt(bytes, end); digit !== undefined; digit = digitAt(bytes, ++end)) value = value * 10 + digit;
+	return end === at ? undefined : value;
 }
 
-/** A file with one number. */
+function digitAt(bytes: Uint8Array, at: number): number | undefined {
+	const digit = (bytes[at] ?? 0) - ZERO;
+	return digit >= 0 && digit <= 9 ? digit : undefined;
+}
+
+/** A file with one number. Read without a string: it is done for every program. */
 function single(reports: Reports, name: string): number | undefined {
-	const match = /^\d+/.exec(textOf(reports, name) ?? "");
-	return match === null ? undefined : Number(match[0]);
+	const bytes = reports[name];
+	return bytes === undefined ? undefined : numberAt(bytes, 0);
+}
+
+function begins(bytes: Uint8Array, at: number, key: string): boolean {
+	for (let i = 0; i < key.length; i++) if (bytes[at + i] !== key.charCodeAt(i)) return false;
+	return true;
 }
 
 /** A file of lines "key number". */
 function keyed(reports: Reports, name: string, key: string): number | undefined {
-	const text = textOf(reports, name);
-	if (text === undefined) return undefined;
+	const bytes = reports[name];
+	if (bytes === undefined) return undefined;
 	const begin = `${key} `;
-	const at = text.startsWith(begin) ? 0 : text.indexOf(`\n${begin}`) + 1;
-	if (at === 0 && !text.startsWith(begin)) return undefined;
-	const end = text.indexOf("\n", at);
-	const value = Number(text.slice(at + begin.length, end < 0 ? undefined : end));
-	return Number.isNaN(value) ? undefined : value;
+	for (let at = 0; at < bytes.length; ) {
+		if (begins(bytes, at, begin)) return numberAt(bytes, at + begin.length);
+		const end = bytes.indexOf(NEWLINE, at);
+		at = end < 0 ? bytes.length : end + 1;
+	}
+	return undefined;
 }
 
 type Writable<T> = { -readonly [key in keyof T]: T[key] };

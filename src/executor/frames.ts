@@ -145,7 +145,7 @@ export function decodeExit(payload: Uint8Array): ExitReport | undefined {
 	const view = viewOf(payload);
 	const cause = END_CAUSE[view.getUint32(4, true)];
 	if (cause === undefined) return undefined;
-	const number = (at: number) => Number(view.getBigUint64(at, true));
+	const number = (at: number) => view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
 	const cgroupCpuNs = number(40);
 	return {
 		status: view.getUint32(0, true),

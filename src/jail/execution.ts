@@ -134,7 +134,8 @@ export class Execution {
 		const reply = await replied;
 		streams.stop();
 		for (const timer of this.#timers) clearTimeout(timer);
-		const [stdout, stderr] = await Promise.all([streams.stdout, streams.stderr, network?.end()]);
+		const pending = [streams.stdout, streams.stderr, network?.end()] as const;
+		const [stdout, stderr] = pending.some((one) => one !== undefined) ? await Promise.all(pending) : [];
 		if (reply.kind === "failed" && reply.of === "workload") throw this.#launchError(reply.failure);
 		if (reply.kind !== "exited") {
 			this.#checkReset(reply);
