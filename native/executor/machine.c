@@ -295,6 +295,15 @@ int machine_run(struct machine *m, enum section_kind section)
 	return 0;
 }
 
+bool machine_sends(const struct machine *m, enum section_kind section)
+{
+	const struct section *all = &m->program->sections[section];
+	for (uint32_t i = 0; i < all->count; i++)
+		if (m->steps[all->first + i].call == PSEUDO_SEND_DESCRIPTOR)
+			return true;
+	return false;
+}
+
 uint32_t machine_run_all(struct machine *m, enum section_kind section)
 {
 	const struct section *range = &m->program->sections[section];

@@ -33,6 +33,9 @@ void machine_load(struct machine *machine, uint8_t *base);
 /* Runs a section; on the first failure that is not tolerated fills in machine->failure and returns -1. */
 int machine_run(struct machine *machine, enum section_kind section);
 
+/* Does a step of a section send a descriptor? */
+bool machine_sends(const struct machine *machine, enum section_kind section);
+
 /* Runs every step of a section whatever happens; returns how many failed, the first in machine->failure. */
 uint32_t machine_run_all(struct machine *machine, enum section_kind section);
 

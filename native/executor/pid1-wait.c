@@ -30,6 +30,8 @@ static uint8_t *take_program(struct pid1 *p, int socket)
 		_exit(127);
 	if (!program_is_sound(frame.payload, frame.size))
 		_exit(127);
+	p->work.program = frame.payload;
+	p->work.sequence = frame.header.sequence;
 	machine_load(p->machine, frame.payload);
 	const unsigned first = p->machine->program->first_slot;
 	for (unsigned i = 0; i < MAX_SLOTS; i++)
@@ -47,8 +49,12 @@ static void become_waiting(struct pid1 *p, struct hold *hold)
 	prctl(PR_SET_NAME, "vmjail-waiting", 0, 0, 0);
 	if (!confine(p))
 		give_up(p);
-	/* Whatever it may not have is gone before it waits, and nobody may trace it. */
-	close_all_but(&socket, 1);
+	/*
+	 * Whatever it may not have is gone before it waits, and nobody may trace it. The way to vmjail stays only where something
+	 * is to be sent before the program is executed: the listener by which refusals are explained.
+	 */
+	const int keep[] = {socket, p->control.socket};
+	close_all_but(keep, machine_sends(m, SECTION_EXEC) ? 2 : 1);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	uint8_t *program = take_program(p, socket);
 	if (machine_run(m, SECTION_CHILD) != 0)

@@ -81,8 +81,7 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 	const inJail = networked ? belowGateway(spec, facts) : spec;
 	const mounts = [...mountsFor(inJail, facts.programs ?? []), ...heldMounts];
 	const renew = renewSteps(inJail, withRealPaths(facts), mounts);
-	// A process that waits can send nothing: the listener by which refusals are explained is made for each program.
-	const waiting = networked ? undefined : waitingFor({ spec, facts, groups }, policy);
+	const waiting = waitingFor({ spec, facts, groups }, policy);
 	return {
 		spec,
 		facts,
@@ -96,7 +95,7 @@ export function prepareReusable(policy: Policy, host: HostFacts, id: string, kee
 				spec,
 				facts,
 				beforeFilters,
-				waiting !== undefined && mayWaitFiltered(spec),
+				waiting !== undefined && beforeFilters.length === 0 && mayWaitFiltered(spec),
 			);
 			return {
 				before: [...renew, ...groups.renew, ...discardSteps(mounts)],

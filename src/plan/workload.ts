@@ -247,10 +247,10 @@ export function confinementSteps(
 			...macSteps(spec.process),
 			...credentialSteps(spec.process, facts.caller.privileged),
 			...(facts.landlockAbi > 0 ? restrictSteps() : []),
-			...beforeFilters,
 			...(filtered ? filters : []),
 		],
 		last: [
+			...beforeFilters,
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
 			...(filtered ? [] : filters),

@@ -83,6 +83,35 @@ describe.skipIf(requireOr(labMissing()))("network rules in jails that are used a
 			expect((await lab.since(mark)).filter(({ kind }) => kind === "http")).toHaveLength(1);
 		});
 
+		it.runIf(native && !asUser)(
+			"the process that waits holds nothing but its ways to be told and to tell",
+			async () => {
+				const body = `
+				const { readdirSync, readFileSync, readlinkSync } = await lib.import("node:fs");
+				const waiting = async () => {
+					for (;;) {
+						const found = readdirSync("/proc").find((pid) => { try { return readFileSync("/proc/" + pid + "/comm", "utf8") === "vmjail-waiting\\n"; } catch { return false; } });
+						const held = found === undefined ? [] : readdirSync("/proc/" + found + "/fd").map((fd) => readlinkSync("/proc/" + found + "/fd/" + fd).replace(/:.*/, ""));
+						if (held.length === 5) return [Number(found), held.sort()];
+						await lib.sleep(10);
+					}
+				};
+				const jail = await lib.open();
+				const all = [];
+				for (let i = 0; i < 2; i++) {
+					const [pid, held] = await waiting();
+					all.push(held);
+					if (i === 1) process.kill(pid, "SIGKILL");
+					const told = await lib.sh(jail, "curl -s http://${address.one}/; ls /proc/self/fd | wc -l");
+					all.push(told.stdout, told.denials.length);
+				}
+				await jail.close();
+				return all;`;
+				const each = [["/dev/null", "/dev/null", "/dev/null", "socket", "socket"], "4\n", 1];
+				expect(await inLab(body)).toEqual([...each, ...each]);
+			},
+		);
+
 		it("a name that one program looked up is looked up again for the next", async () => {
 			const body = `
 				const jail = await lib.open();
