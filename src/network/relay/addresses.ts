@@ -60,7 +60,10 @@ function namesExactly(rules: Rules, protocol: Protocol, ip: Ip, port: number): b
 
 const KEPT_MS = 2000;
 
-/** Asks the system for the host's addresses, at most every two seconds. */
+/**
+ * Asks the system for the host's addresses, at most every two seconds. Where it does not tell (a process without a free
+ * descriptor is not told), any address may be the host's, and counts as one until it does.
+ */
 export function ownAddresses(
 	list: typeof networkInterfaces = networkInterfaces,
 	now: () => number = () => performance.now(),
@@ -69,12 +72,22 @@ export function ownAddresses(
 	let until = Number.NEGATIVE_INFINITY;
 	return (ip) => {
 		if (now() >= until) {
-			const addresses = Object.values(list()).flatMap((infos) => (infos ?? []).map(({ address }) => parseIp(address)));
-			known = new Set(addresses.flatMap((each) => (each === undefined ? [] : formatIp(each))));
+			const told = addressesOf(list);
+			if (told === undefined) return true;
+			known = told;
 			until = now() + KEPT_MS;
 		}
 		return known.has(formatIp(ip));
 	};
+}
+
+function addressesOf(list: typeof networkInterfaces): ReadonlySet<string> | undefined {
+	try {
+		const addresses = Object.values(list()).flatMap((infos) => (infos ?? []).map(({ address }) => parseIp(address)));
+		return new Set(addresses.flatMap((each) => (each === undefined ? [] : formatIp(each))));
+	} catch {
+		return undefined;
+	}
 }
 
 /** IPv6 and IPv4 in turns, IPv6 first (RFC 8305). */

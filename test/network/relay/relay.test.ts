@@ -443,6 +443,19 @@ describe("addresses of a name", () => {
 		now = 2000;
 		expect([is("9.2.2.2"), asked]).toEqual([true, 2]);
 	});
+
+	it("may be any while the system does not tell, and what it tells afterwards", () => {
+		const answers = [
+			() => {
+				throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+			},
+			() => ({ eth0: [{ address: "9.1.1.1" } as never] }),
+		];
+		const isOwn = ownAddresses(() => answers.shift()?.() ?? {});
+		const [own, other] = [parseIp("9.1.1.1"), parseIp("9.2.2.2")];
+		if (own === undefined || other === undefined) throw new Error("addresses");
+		expect([isOwn(other), isOwn(other), isOwn(own)]).toEqual([true, false, true]);
+	});
 });
 
 describe("the rate", () => {
