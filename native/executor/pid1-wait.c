@@ -26,10 +26,14 @@ static uint8_t *take_program(struct pid1 *p, int socket)
 	struct channel channel = {.socket = socket, .bound = true};
 	struct frame frame;
 	memcpy(channel.token, p->control.token, TOKEN_SIZE);
-	if (frame_wait(&channel, p->buffer, &frame) != RECEIVED || frame.header.type != FRAME_EXEC)
+	const enum receive_result result = frame_wait(&channel, p->buffer, &frame);
+	if (result == RECEIVE_END) /* nobody needs it any more */
 		_exit(127);
-	if (!program_is_sound(frame.payload, frame.size))
-		_exit(127);
+	if (result != RECEIVED || frame.header.type != FRAME_EXEC || !program_is_sound(frame.payload, frame.size)) {
+		p->machine->failure =
+			(struct failure){.section = SECTION_OF_KEPT | SECTION_ENTRY, .step = UINT32_MAX, .error = EPROTO};
+		give_up(p);
+	}
 	p->work.program = frame.payload;
 	p->work.sequence = frame.header.sequence;
 	machine_load(p->machine, frame.payload);

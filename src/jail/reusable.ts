@@ -160,9 +160,10 @@ function withLimits(spec: Spec, limits: ExecLimits): Spec {
 }
 
 /** The process that waits has the policy's limits: those of one program are narrower, if they differ. */
-function waitingFor({ spec, facts, groups }: Host, policy: Policy): Waiting {
+function waitingFor({ spec, facts, groups }: Host, policy: Policy): Waiting | undefined {
 	const limits = limitsFor(policy);
 	const waiting = waitingOf(withLimits(spec, limits), facts, limits.cpuMs);
+	if (waiting === undefined) return undefined;
 	return {
 		...waiting,
 		parent: [...groups.parent, ...waiting.parent],

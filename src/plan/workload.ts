@@ -170,13 +170,17 @@ function placeSteps(process: Process): readonly Step[] {
 	return [enterFolder(process), { label: "set the umask", call: "umask", args: [0o022] }];
 }
 
-/** How a process is made that waits for its program, up to {@link confinementSteps}. */
+/** A process that waits takes its program's descriptors with its limits on: at most 8, beside four of its own. */
+const LEAST_DESCRIPTORS = 16;
+
+/** How a process is made that waits for its program, up to {@link confinementSteps}; undefined where it could not take one. */
 export function waitingOf(
 	spec: Pick<Spec, "process" | "linux">,
 	facts: Pick<HostFacts, "caller">,
 	cpuLimitMs: number | undefined,
-): Waiting {
+): Waiting | undefined {
 	const { rlimits = [] } = spec.process;
+	if (rlimits.some(({ type, soft }) => type === "RLIMIT_NOFILE" && soft < LEAST_DESCRIPTORS)) return undefined;
 	const limits = rlimitSteps(withCpuLimit(rlimits, cpuLimitMs));
 	return { ...birthOf(spec, facts), entry: [SESSION, ...placeSteps(spec.process), ...limits] };
 }

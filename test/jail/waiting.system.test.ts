@@ -115,6 +115,13 @@ describe("requests that differ", () => {
 		expect(textOf(await sh(jail, "echo 2"))).toBe("2\n");
 	});
 
+	it("a limit of open files that leaves the process that waits no room: another one runs the program", async () => {
+		for (const nofile of [4, 15, 16]) {
+			await using jail = await Jail.open({ ...policy, system: { ...policy.system, rlimits: { nofile } } });
+			for (let i = 0; i < 2; i++) expect(textOf(await sh(jail, "ulimit -n"))).toBe(`${nofile}\n`);
+		}
+	});
+
 	it("a working folder that somebody replaced meanwhile is the new one", async () => {
 		const shared = mkdtempSync(join(tmpdir(), "vmjail-waiting-"));
 		const folder = join(shared, "work");
