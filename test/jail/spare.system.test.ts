@@ -205,82 +205,86 @@ function leftOf(pid: number, executors: readonly number[]): readonly string[] {
 }
 
 for (const caller of CALLERS) {
-	describe.skipIf(requireOr(missingCaller(caller)))(`the built library as ${caller.name}`, { timeout: 120_000 }, () => {
-		const limits = caller.name === "root" ? [] : ["memory", "swap", "pids"];
+	describe.skipIf(requireOr(missingCaller(caller)))(
+		`the built library as ${caller.name}`,
+		{ timeout: 120_000 * PATIENCE },
+		() => {
+			const limits = caller.name === "root" ? [] : ["memory", "swap", "pids"];
 
-		const start = async (mode: string) => {
-			const main = join(import.meta.dirname, "spare-main.mjs");
-			const [program = "", ...args] = [...caller.prefix, process.execPath, main, mode, ...limits];
-			const child: ChildProcess = spawn(program, args, {
-				cwd: "/",
-				stdio: ["ignore", "pipe", "inherit"],
-				env: { PATH },
+			const start = async (mode: string) => {
+				const main = join(import.meta.dirname, "spare-main.mjs");
+				const [program = "", ...args] = [...caller.prefix, process.execPath, main, mode, ...limits];
+				const child: ChildProcess = spawn(program, args, {
+					cwd: "/",
+					stdio: ["ignore", "pipe", "inherit"],
+					env: { PATH },
+				});
+				const exited = once(child, "exit");
+				const [line] = await once(child.stdout as NodeJS.ReadableStream, "data");
+				expect(JSON.parse(String(line))).toEqual(Array(6).fill("exited"));
+				return { child, exited, pid: child.pid as number };
+			};
+			/** Its executor, and the executor's children. */
+			const executorsOf = (pid: number) => {
+				const own = childrenOf(pid);
+				return { executor: own[0], all: [...own, ...own.flatMap(childrenOf)] };
+			};
+			const nothingLeft = (pid: number, executors: readonly number[]) =>
+				vi.waitFor(() => expect(leftOf(pid, executors)).toEqual([]), { timeout: 10_000 * PATIENCE });
+
+			it("ends by itself with a spare, which is gone by then", async () => {
+				const { exited, pid } = await start("end");
+				expect(await exited).toEqual([0, null]);
+				await nothingLeft(pid, []);
 			});
-			const exited = once(child, "exit");
-			const [line] = await once(child.stdout as NodeJS.ReadableStream, "data");
-			expect(JSON.parse(String(line))).toEqual(Array(6).fill("exited"));
-			return { child, exited, pid: child.pid as number };
-		};
-		/** Its executor, and the executor's children. */
-		const executorsOf = (pid: number) => {
-			const own = childrenOf(pid);
-			return { executor: own[0], all: [...own, ...own.flatMap(childrenOf)] };
-		};
-		const nothingLeft = (pid: number, executors: readonly number[]) =>
-			vi.waitFor(() => expect(leftOf(pid, executors)).toEqual([]), { timeout: 10_000 * PATIENCE });
 
-		it("ends by itself with a spare, which is gone by then", async () => {
-			const { exited, pid } = await start("end");
-			expect(await exited).toEqual([0, null]);
-			await nothingLeft(pid, []);
-		});
+			it("leaves nothing where it calls process.exit", async () => {
+				const { exited, pid } = await start("exit");
+				expect(await exited).toEqual([0, null]);
+				await nothingLeft(pid, []);
+			});
 
-		it("leaves nothing where it calls process.exit", async () => {
-			const { exited, pid } = await start("exit");
-			expect(await exited).toEqual([0, null]);
-			await nothingLeft(pid, []);
-		});
-
-		it("leaves nothing where it is killed while it has a spare", async () => {
-			const { child, exited, pid } = await start("stay");
-			const { all } = executorsOf(pid);
-			expect(all).toHaveLength(2);
-			child.kill("SIGKILL");
-			await exited;
-			await nothingLeft(pid, all);
-		});
-
-		it("leaves nothing where its executor is killed while it has a spare", async () => {
-			const { child, exited, pid } = await start("stay");
-			const { executor, all } = executorsOf(pid);
-			process.kill(executor as number, "SIGKILL");
-			await nothingLeft(pid, all);
-			child.kill("SIGKILL");
-			await exited;
-		});
-
-		it("leaves nothing where any of them is killed at any moment", async () => {
-			const rounds = 12;
-			for (let round = 0; round < rounds; round++) {
-				const { child, exited, pid } = await start("busy");
-				await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));
-				const { executor, all } = executorsOf(pid);
-				const pid1 = all.filter((one) => one !== executor);
-				const victim = [pid1[round % Math.max(1, pid1.length)], executor, pid][round % 3] ?? pid;
-				try {
-					process.kill(victim, "SIGKILL");
-				} catch {
-					// It has ended meanwhile.
-				}
-				// Whoever loses its executor tidies up itself, and needs a moment for it; killed too it could not.
-				await new Promise((resolve) =>
-					setTimeout(resolve, victim === executor ? 1_000 * PATIENCE : Math.random() * 20),
-				);
-				const later = executorsOf(pid).all;
+			it("leaves nothing where it is killed while it has a spare", async () => {
+				const { child, exited, pid } = await start("stay");
+				const { all } = executorsOf(pid);
+				expect(all).toHaveLength(2);
 				child.kill("SIGKILL");
 				await exited;
-				await nothingLeft(pid, [...all, ...later]);
-			}
-		});
-	});
+				await nothingLeft(pid, all);
+			});
+
+			it("leaves nothing where its executor is killed while it has a spare", async () => {
+				const { child, exited, pid } = await start("stay");
+				const { executor, all } = executorsOf(pid);
+				process.kill(executor as number, "SIGKILL");
+				await nothingLeft(pid, all);
+				child.kill("SIGKILL");
+				await exited;
+			});
+
+			it("leaves nothing where any of them is killed at any moment", async () => {
+				const rounds = 12;
+				for (let round = 0; round < rounds; round++) {
+					const { child, exited, pid } = await start("busy");
+					await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));
+					const { executor, all } = executorsOf(pid);
+					const pid1 = all.filter((one) => one !== executor);
+					const victim = [pid1[round % Math.max(1, pid1.length)], executor, pid][round % 3] ?? pid;
+					try {
+						process.kill(victim, "SIGKILL");
+					} catch {
+						// It has ended meanwhile.
+					}
+					// Whoever loses its executor tidies up itself, and needs a moment for it; killed too it could not.
+					await new Promise((resolve) =>
+						setTimeout(resolve, victim === executor ? 1_000 * PATIENCE : Math.random() * 20),
+					);
+					const later = executorsOf(pid).all;
+					child.kill("SIGKILL");
+					await exited;
+					await nothingLeft(pid, [...all, ...later]);
+				}
+			});
+		},
+	);
 }
