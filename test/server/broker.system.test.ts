@@ -126,6 +126,7 @@ describe.skipIf(requireOr(missing))("a broker", () => {
 		removeFolder(folder);
 		expect(
 			leftovers().filter((line) => !before.includes(line) && line.includes(`vmjail-${held.server?.pid}-`)),
+			held.server?.log,
 		).toEqual([]);
 	});
 
