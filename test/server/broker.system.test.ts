@@ -15,9 +15,10 @@ import {
 } from "node:fs";
 import { connect } from "node:net";
 import { basename, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { leftovers } from "../helpers/clean.ts";
 import { removeFolder } from "../helpers/folder.ts";
+import { PATIENCE } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import { type Answer, TestServer } from "../judge/server.ts";
 import { missingCaller, missingPrograms, PATH, USER, VMJAIL } from "../system/caller.ts";
@@ -356,6 +357,22 @@ describe.skipIf(requireOr(missing))("a broker", () => {
 			await expect.poll(() => sleepers("19.78"), { timeout: 5_000 }).toEqual([]);
 			await expect.poll(async () => (await broker(["--", "true"])).status, { timeout: 5_000 }).toBe(0);
 		});
+
+		// VMJAIL_LONG=1: a worker waits half a minute for more to do.
+		it.runIf(process.env["VMJAIL_LONG"] === "1")(
+			"ends without work, and leaves no group",
+			async () => {
+				await broker(["--", "true"]);
+				const pid = workerOf(USER.uid);
+				const ended = () =>
+					held.server?.log
+						.split("\n")
+						.some((line) => line.includes(`"worker":${pid},`) && line.includes('"worker ended"'));
+				await vi.waitUntil(ended, { timeout: 60_000 * PATIENCE });
+				expect(leftovers().filter((line) => line.includes(`vmjail-${held.server?.pid}-`))).toEqual([]);
+			},
+			90_000 * PATIENCE,
+		);
 
 		it("is not confused by garbage on its connections", async () => {
 			for (const bytes of [

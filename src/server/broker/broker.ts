@@ -144,12 +144,17 @@ export class Broker {
 		child.send(message);
 		log.info({ uid, worker: child.pid }, "worker started");
 		const ended = new Promise<void>((resolve) => {
-			child.on("error", (error) => log.error({ err: error, uid }, "worker"));
-			child.on("close", async (code, signal) => {
+			const end = async (code: number | null, signal: NodeJS.Signals | null): Promise<void> => {
 				const left = await group.remove();
 				if (left.length > 0) log.error({ uid, left }, "groups that could not be removed");
 				log.info({ uid, worker: child.pid, code, signal }, "worker ended");
 				resolve();
+			};
+			// Not "close": Node does not tell of it where it was the broker that disconnected.
+			child.once("exit", (code, signal) => void end(code, signal));
+			child.on("error", (error) => {
+				log.error({ err: error, uid }, "worker");
+				if (child.pid === undefined) void end(null, null); // it was not even started
 			});
 		});
 		const worker: Worker = { process: child, ended, sent: 0, untaken: 0 };
