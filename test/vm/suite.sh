@@ -66,8 +66,7 @@ check "vmjail doctor: every control group in a delegated group" "0 cgroup: io +v
 
 # Left out: what depends on the kernel little and takes long here (filters compared in user space, sanitisers, gVisor, which
 # is not there, the judge's cases and the example that compiles within a judge's two seconds, floods, network rules on
-# runtimes that are not ours), and 100 kills. As root: what an
-# ordinary user cannot try.
+# runtimes that are not ours), and 100 kills. As root: what an ordinary user cannot try.
 vitest_as user supervised tester --exclude test/plan/seccomp/differential.system.test.ts \
 	--exclude test/executor/fuzz.system.test.ts --exclude test/system/kill.system.test.ts --exclude 'test/runtime/**' \
 	--exclude 'test/conformance/**' --exclude 'test/judge/**' --exclude test/network/endurance.system.test.ts \
