@@ -3,7 +3,7 @@
  * Requests per second of `vmjail serve` over kept connections, beside what HTTP alone costs here: both in one run, so that
  * the ratio means something on a machine that others use too.
  *
- *   node bench/server.mjs [SECONDS]
+ *   node bench/server.mjs [SECONDS | --quick]
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -16,7 +16,12 @@ import { quantile } from "./statistics.mjs";
 import { table } from "./table.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const seconds = Number(process.argv[2] ?? 4);
+const word = process.argv[2] ?? "4";
+const seconds = word === "--quick" ? 1 : Number(word);
+if (!(seconds > 0)) {
+	process.stderr.write(`usage: node bench/server.mjs [SECONDS | --quick], not '${word}'\n`);
+	process.exit(2);
+}
 const WARM_UP = 20;
 
 const policy = {
