@@ -3,12 +3,12 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { leftovers, leftSince } from "../helpers/clean.ts";
+import { describe, expect, it, vi } from "vitest";
 import { PATIENCE, SOON } from "../helpers/patience.ts";
 import { requireOr } from "../helpers/requirement.ts";
 import type { LabEvent } from "../lab/events.ts";
-import { Lab } from "../lab/lab.ts";
+import { withLab } from "../lab/hooks.ts";
+import type { Lab } from "../lab/lab.ts";
 import { labMissing } from "../lab/requirements.ts";
 import { address } from "../lab/zone.ts";
 import type { RuleTexts } from "./policy.ts";
@@ -59,15 +59,8 @@ const stages = [...natives, ...runcs()].flatMap((runtime) =>
 );
 
 describe.skipIf(requireOr(labMissing()))("network rules, by the command line", () => {
-	let before: readonly string[];
-
-	beforeAll(async () => {
-		before = leftovers();
-		lab = await Lab.start();
-	});
-	afterAll(async () => {
-		await lab?.[Symbol.asyncDispose]();
-		expect(await leftSince([...before])).toEqual([]);
+	withLab((started) => {
+		lab = started;
 	});
 
 	describe.each(natives)("on $name, with vmjail stopped", (runtime) => {

@@ -1,9 +1,9 @@
 /** Network rules in jails that are used again: the same as in jails of one program, and nothing of one program for the next. */
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { leftovers, leftSince } from "../helpers/clean.ts";
+import { describe, expect, it } from "vitest";
 import { requireOr } from "../helpers/requirement.ts";
-import { Lab } from "../lab/lab.ts";
+import { withLab } from "../lab/hooks.ts";
+import type { Lab } from "../lab/lab.ts";
 import { labMissing } from "../lab/requirements.ts";
 import { address, LATE_ECHO_PORT } from "../lab/zone.ts";
 import { type ReusedOptions, reused, reusedCommand, type Shown } from "./reused.ts";
@@ -22,15 +22,8 @@ const stages = [RUNLC, ...(await runscs())].flatMap((runtime) =>
 let lab: Lab;
 
 describe.skipIf(requireOr(labMissing()))("network rules in jails that are used again", () => {
-	let before: readonly string[];
-
-	beforeAll(async () => {
-		before = leftovers();
-		lab = await Lab.start();
-	});
-	afterAll(async () => {
-		await lab?.[Symbol.asyncDispose]();
-		expect(await leftSince([...before])).toEqual([]);
+	withLab((started) => {
+		lab = started;
 	});
 
 	describe.each(stages)("on %s as %s", (_name, _who, runtime, asUser) => {

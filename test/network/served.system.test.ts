@@ -2,11 +2,11 @@
 
 import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { leftovers, leftSince } from "../helpers/clean.ts";
+import { describe, expect, it } from "vitest";
 import { requireOr } from "../helpers/requirement.ts";
 import type { Answer } from "../judge/server.ts";
-import { Lab } from "../lab/lab.ts";
+import { withLab } from "../lab/hooks.ts";
+import type { Lab } from "../lab/lab.ts";
 import { labMissing } from "../lab/requirements.ts";
 import { address } from "../lab/zone.ts";
 import { PASSED, VMJAIL } from "./product.ts";
@@ -73,15 +73,8 @@ async function served(listen: string, ask: string, requests: readonly object[]):
 }
 
 describe.skipIf(requireOr(labMissing()))("a server with network rules", () => {
-	let before: readonly string[];
-
-	beforeAll(async () => {
-		before = leftovers();
-		lab = await Lab.start();
-	});
-	afterAll(async () => {
-		await lab?.[Symbol.asyncDispose]();
-		expect(await leftSince([...before])).toEqual([]);
+	withLab((started) => {
+		lab = started;
 	});
 
 	it.each([
