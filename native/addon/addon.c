@@ -24,6 +24,16 @@ napi_value addon_fail(napi_env env, const char *call, int error)
 	return NULL;
 }
 
+bool addon_descriptor(napi_env env, napi_callback_info info, const char *call, int32_t *fd)
+{
+	napi_value argv[1];
+	size_t argc = 1;
+	if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) == napi_ok && napi_get_value_int32(env, argv[0], fd) == napi_ok)
+		return true;
+	addon_fail(env, call, EINVAL);
+	return false;
+}
+
 napi_value addon_pair(napi_env env, const int *ends)
 {
 	napi_value array, value;
@@ -48,12 +58,10 @@ static napi_value make_pipe(napi_env env, napi_callback_info info)
 /* duplicate(descriptor: number): number */
 static napi_value duplicate(napi_env env, napi_callback_info info)
 {
-	napi_value argv[1], number;
-	size_t argc = 1;
+	napi_value number;
 	int32_t descriptor;
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (argc != 1 || napi_get_value_int32(env, argv[0], &descriptor) != napi_ok)
-		return addon_fail(env, "fcntl", EINVAL);
+	if (!addon_descriptor(env, info, "duplicate", &descriptor))
+		return NULL;
 	const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
 	if (copy < 0)
 		return addon_fail(env, "fcntl", errno);
@@ -101,12 +109,9 @@ static napi_value make_memfd(napi_env env, napi_callback_info info)
 /* closeOnExec(descriptor): void */
 static napi_value close_on_exec(napi_env env, napi_callback_info info)
 {
-	napi_value argv[1];
-	size_t argc = 1;
 	int32_t fd;
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok)
-		return addon_fail(env, "closeOnExec", EINVAL);
+	if (!addon_descriptor(env, info, "closeOnExec", &fd))
+		return NULL;
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? NULL : addon_fail(env, "fcntl", errno);
 }
 

@@ -3,9 +3,13 @@
 #define VMJAIL_ADDON_H
 
 #include <node_api.h>
+#include <stdbool.h>
 
 /* Throws an Error with `code` ("EAGAIN"), `errno` and the call's name as message; returns NULL. */
 napi_value addon_fail(napi_env env, const char *call, int error);
+
+/* The only argument of the call, a descriptor; throws EINVAL where there is none that could be one. */
+bool addon_descriptor(napi_env env, napi_callback_info info, const char *call, int32_t *fd);
 
 /* The array of two descriptors. */
 napi_value addon_pair(napi_env env, const int *ends);

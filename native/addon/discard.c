@@ -35,12 +35,10 @@ static int take_one(int fd, int listening)
 
 static napi_value discard(napi_env env, napi_callback_info info)
 {
-	napi_value argv[1], result;
-	size_t argc = 1;
+	napi_value result;
 	int32_t fd;
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok)
-		return addon_fail(env, "discard", EINVAL);
+	if (!addon_descriptor(env, info, "discard", &fd))
+		return NULL;
 	const int listening = is_listening(fd);
 	uint32_t count = 0, failures = 0;
 	for (;; count++) {

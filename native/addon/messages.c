@@ -44,12 +44,9 @@ static bool read_descriptors(napi_env env, napi_value array, int *out, uint32_t 
 /* finish(socket): void; the peer reads to its end, and is still heard */
 static napi_value finish_sending(napi_env env, napi_callback_info info)
 {
-	napi_value argv[1];
-	size_t argc = 1;
 	int32_t fd;
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok)
-		return addon_fail(env, "finish", EINVAL);
+	if (!addon_descriptor(env, info, "finish", &fd))
+		return NULL;
 	return shutdown(fd, SHUT_WR) == 0 ? NULL : addon_fail(env, "shutdown", errno);
 }
 

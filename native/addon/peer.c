@@ -71,14 +71,12 @@ static int pidfd_of(int fd, pid_t pid)
 
 static napi_value peer(napi_env env, napi_callback_info info)
 {
-	napi_value argv[1], object;
-	size_t argc = 1;
+	napi_value object;
 	int32_t fd;
 	struct ucred who;
 	socklen_t size = sizeof who;
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok)
-		return addon_fail(env, "peer", EINVAL);
+	if (!addon_descriptor(env, info, "peer", &fd))
+		return NULL;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0)
 		return addon_fail(env, "SO_PEERCRED", errno);
 	/* The kernel's "nobody known": a socketpair's end, a listening socket. */
@@ -102,12 +100,10 @@ static napi_value peer(napi_env env, napi_callback_info info)
 /* A pidfd becomes readable when its process has ended (pidfd_open(2)). */
 static napi_value is_alive(napi_env env, napi_callback_info info)
 {
-	napi_value argv[1], result;
-	size_t argc = 1;
+	napi_value result;
 	int32_t fd;
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (napi_get_value_int32(env, argv[0], &fd) != napi_ok)
-		return addon_fail(env, "isAlive", EINVAL);
+	if (!addon_descriptor(env, info, "isAlive", &fd))
+		return NULL;
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
 	const int n = poll(&wait, 1, 0);
 	if (n < 0 || (wait.revents & POLLNVAL) != 0)
