@@ -16,12 +16,13 @@ uint64_t cpu_now(struct pid1 *p)
 
 /*
  * Of the program that runs, in nanoseconds. A group's usage lags behind the clock of pid 1 that is taken off it
- * (CPU_USAGE_SHARED) by up to a tick, differently each time: what would be less than nothing is nothing.
+ * (CPU_USAGE_SHARED) by up to a tick, differently each time, and pid 1 has used some before it was in the group: either figure
+ * may be less than nothing. Their difference counts, which is nothing where it is less than that.
  */
 uint64_t cpu_used(struct pid1 *p)
 {
-	const uint64_t now = cpu_now(p);
-	return now > p->work.cpu_before_ns ? now - p->work.cpu_before_ns : 0;
+	const int64_t used = (int64_t)(cpu_now(p) - p->work.cpu_before_ns);
+	return used > 0 ? (uint64_t)used : 0;
 }
 
 void arm_timer(struct pid1 *p, uint64_t delay_ns)

@@ -40,15 +40,12 @@ function workload(...argv: readonly string[]): Workload {
 	};
 }
 
-const jailProgram = encodePlan(PLAN, ARCH);
-
 /** The same jail, made ahead of its use; what finishes it does what `steps` say. */
 function halves(...steps: readonly Step[]) {
 	const session: Step = { label: "start a session", call: "setsid", args: [] };
 	const plan: Plan = { ...PLAN, child: [session, ...steps], ahead: 1 };
 	return encodeHalves(plan, encodePlan(plan, ARCH), ARCH);
 }
-export const LAUNCH = jailProgram.bytes;
 const named = halves({ label: "make a mask", call: "umask", args: [0o77] });
 export const UNFINISHED = named.ahead.bytes;
 export const REST = named.rest.bytes;
@@ -57,15 +54,23 @@ export const FAILING_REST = halves(
 	{ label: "make a mask", call: "umask", args: [0o77] },
 	{ label: "go nowhere", call: "chdir", args: [cstring("/does/not/exist")] },
 ).rest.bytes;
-export const EXIT_7 = encodeWorkload(workload("/bin/sh", "-c", "exit 7"), jailProgram, PLAN, ARCH).bytes;
+/** A jail that differs from that one, and workloads of it, as frames have them. */
+export function jailOf(change: Partial<Plan>) {
+	const plan = { ...PLAN, ...change };
+	const encoded = encodePlan(plan, ARCH);
+	return {
+		launch: encoded.bytes,
+		exec: (argv: readonly string[], more: Partial<Workload> = {}): Uint8Array =>
+			encodeWorkload({ ...workload(...argv), ...more }, encoded, plan, ARCH).bytes,
+	};
+}
+
+const { launch, exec } = jailOf({});
+export const LAUNCH = launch;
+export const EXIT_7 = exec(["/bin/sh", "-c", "exit 7"]);
 /** 7 where the jail is finished. */
-export const EXIT_BY_MASK = encodeWorkload(
-	workload("/bin/sh", "-c", "test $(umask) = 0077 && exit 7"),
-	jailProgram,
-	PLAN,
-	ARCH,
-).bytes;
-export const SLEEP = encodeWorkload(workload("/bin/sleep", "1000"), jailProgram, PLAN, ARCH).bytes;
+export const EXIT_BY_MASK = exec(["/bin/sh", "-c", "test $(umask) = 0077 && exit 7"]);
+export const SLEEP = exec(["/bin/sleep", "1000"]);
 
 /** A sound header where nothing else is asked for. */
 export function frame(header: Partial<FrameHeader>, payload: Uint8Array = new Uint8Array()): Uint8Array {
