@@ -89,22 +89,30 @@ static bool exec_request(struct pid1 *p, struct frame *frame)
 	return true;
 }
 
-/* The program for all later resets and workloads, in the place of any earlier one. */
-static bool keep_request(struct pid1 *p, struct frame *frame)
+/* The program that a frame carries, and no descriptor but its own, in the place of any earlier one. */
+static bool take_program(struct pid1 *p, struct frame *frame, uint8_t **place, size_t *place_size)
 {
 	size_t size;
-	if (p->work.program != NULL || frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
+	if (frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
 		return false;
 	uint8_t *program = frame_program(&p->control, frame, &size);
 	if (program == NULL)
 		return false;
-	dismiss_waiting(p);
-	if (p->kept != NULL)
-		munmap(p->kept, p->kept_size);
-	p->renewed = p->kept != NULL && p->renewed;
-	p->kept = program;
-	p->kept_size = size;
+	if (*place != NULL)
+		munmap(*place, *place_size);
+	*place = program;
+	*place_size = size;
 	return true;
+}
+
+/* The program for all later resets and workloads. */
+static bool keep_request(struct pid1 *p, struct frame *frame)
+{
+	if (p->work.program != NULL)
+		return false;
+	dismiss_waiting(p);
+	p->renewed = p->kept != NULL && p->renewed;
+	return take_program(p, frame, &p->kept, &p->kept_size);
 }
 
 static bool reset_request(struct pid1 *p, const struct frame *frame)
@@ -117,20 +125,10 @@ static bool reset_request(struct pid1 *p, const struct frame *frame)
 	return true;
 }
 
-/* What will be left of the jail's set-up when it is used, in the place of any earlier such program. */
+/* What will be left of the jail's set-up when it is used. */
 static bool setup_request(struct pid1 *p, struct frame *frame)
 {
-	size_t size;
-	if (frame->header.descriptors != (frame->header.flags & FLAG_MEMFD ? 1 : 0))
-		return false;
-	uint8_t *program = frame_program(&p->control, frame, &size);
-	if (program == NULL)
-		return false;
-	if (p->rest != NULL)
-		munmap(p->rest, p->rest_size);
-	p->rest = program;
-	p->rest_size = size;
-	return !((const struct program *)program)->unfinished;
+	return take_program(p, frame, &p->rest, &p->rest_size) && !((const struct program *)p->rest)->unfinished;
 }
 
 static bool finish_request(struct pid1 *p, const struct frame *frame)
@@ -159,13 +157,19 @@ static bool serve_unfinished(struct pid1 *p, struct frame *frame)
 	}
 }
 
+/* A frame of these bytes and nothing else. */
+static bool read_request(const struct frame *frame, void *request, size_t size)
+{
+	if (frame->size != size || frame->header.descriptors != 0)
+		return false;
+	memcpy(request, frame->payload, size);
+	return true;
+}
+
 static bool signal_request(struct pid1 *p, const struct frame *frame)
 {
 	struct signal_request request;
-	if (frame->size != sizeof request || frame->header.descriptors != 0)
-		return false;
-	memcpy(&request, frame->payload, sizeof request);
-	if (request.signal == 0 || request.signal > (uint32_t)SIGRTMAX)
+	if (!read_request(frame, &request, sizeof request) || request.signal == 0 || request.signal > (uint32_t)SIGRTMAX)
 		return false;
 	/* Late for its program: the process that waits for the next one is not meant. */
 	if (p->work.pid == 0)
@@ -181,9 +185,8 @@ static bool signal_request(struct pid1 *p, const struct frame *frame)
 static bool resize_request(struct pid1 *p, const struct frame *frame)
 {
 	struct resize_request request;
-	if (frame->size != sizeof request || frame->header.descriptors != 0)
+	if (!read_request(frame, &request, sizeof request))
 		return false;
-	memcpy(&request, frame->payload, sizeof request);
 	const struct winsize size = {.ws_row = request.rows, .ws_col = request.columns};
 	if (p->work.terminal >= 0)
 		ioctl(p->work.terminal, TIOCSWINSZ, &size);
