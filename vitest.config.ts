@@ -23,6 +23,8 @@ export default defineConfig({
 					// Real jails: one file at a time, so that what is measured and counted is that file's own.
 					fileParallelism: false,
 					maxWorkers: 1,
+					// Of a file's blocks that are marked `concurrent`: they wait more than they work. An emulated processor never waits.
+					maxConcurrency: PATIENCE > 1 ? 1 : 4,
 					testTimeout: 60_000 * PATIENCE,
 					hookTimeout: 60_000 * PATIENCE,
 					sequence: { groupOrder: 1 },

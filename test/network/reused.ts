@@ -20,6 +20,8 @@ export interface Shown {
 
 export interface ReusedOptions extends ExecOptions {
 	readonly texts: RuleTexts;
+	/** Bytes per second. */
+	readonly rate?: number;
 	/** The policy's `system`. */
 	readonly system?: Readonly<Record<string, unknown>>;
 	/** A binary of gVisor's; absent: runlc. */
@@ -29,7 +31,11 @@ export interface ReusedOptions extends ExecOptions {
 }
 
 /** The command that runs `body` (see reused-main.mjs) on the lab's host. */
-export function reusedCommand(lab: Lab, { texts, system, runsc }: ReusedOptions, body: string): readonly string[] {
+export function reusedCommand(
+	lab: Lab,
+	{ texts, rate, system, runsc }: ReusedOptions,
+	body: string,
+): readonly string[] {
 	const folder = mkdtempSync(join(lab.folder, "reused"));
 	chmodSync(folder, 0o755);
 	const [policy, lines] = [join(folder, "policy.json"), join(folder, "body.js")];
@@ -43,7 +49,7 @@ export function reusedCommand(lab: Lab, { texts, system, runsc }: ReusedOptions,
 			...system,
 		},
 		security: {
-			network: { mode: "hostwithpolicy", policy: texts },
+			network: { mode: "hostwithpolicy", policy: rate === undefined ? texts : { ...texts, rate } },
 			file: { readablePaths: [lab.folder], tmpfs: [{ path: "/tmp", size: "16MiB" }] },
 		},
 	};

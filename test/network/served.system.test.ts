@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { requireOr } from "../helpers/requirement.ts";
 import type { Answer } from "../judge/server.ts";
-import { withLab } from "../lab/hooks.ts";
+import { leavesNothing, withLab } from "../lab/hooks.ts";
 import type { Lab } from "../lab/lab.ts";
 import { labMissing } from "../lab/requirements.ts";
 import { address } from "../lab/zone.ts";
@@ -73,6 +73,7 @@ async function served(listen: string, ask: string, requests: readonly object[]):
 }
 
 describe.skipIf(requireOr(labMissing()))("a server with network rules", () => {
+	leavesNothing();
 	withLab((started) => {
 		lab = started;
 	});

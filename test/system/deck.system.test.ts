@@ -50,7 +50,9 @@ const slides = (runtime: NetworkRuntime["kind"]) => {
 };
 
 const runtimes = [RUNLC, ...(await runscs())];
+/** Side by side, the demonstrations of one stage one by one: much of the time is waiting. */
 const stages = CALLERS.flatMap((caller) => runtimes.map((runtime) => ({ caller, runtime })));
+const oneByOne = { concurrent: false } as const;
 
 /** $ ./vmjail -c security.json COMMAND */
 const commandLine = (place: Place, { flags }: NetworkRuntime, policy: string, command: readonly string[]) => [
@@ -60,8 +62,8 @@ const commandLine = (place: Place, { flags }: NetworkRuntime, policy: string, co
 	...command,
 ];
 
-describe.each(stages)("files, programs and limits on $runtime.name as $caller.name", ({ caller, runtime }) => {
-	describe.skipIf(requireOr(missingCaller(caller)))("the talk", () => {
+describe.concurrent.each(stages)("files and programs on $runtime.name as $caller.name", ({ caller, runtime }) => {
+	describe.skipIf(requireOr(missingCaller(caller)))("the talk", oneByOne, () => {
 		const place = new Place(caller);
 		const policy = slides(runtime.kind);
 		afterAll(() => place.remove());
@@ -96,7 +98,7 @@ describe.each(stages)("files, programs and limits on $runtime.name as $caller.na
 		});
 
 		it("writablePaths: touch /tmp/abc is the host's /tmp/abc", async () => {
-			const file = `/tmp/abc-${process.pid}-${caller.name}`;
+			const file = `/tmp/abc-${process.pid}-${caller.name}-${runtimes.indexOf(runtime)}`;
 			onTestFinished(() => rmSync(file, { force: true }));
 			expect(await demo(policy.files, "touch", file)).toMatchObject({ status: 0, stderr: "" });
 			expect(readFileSync(file, "utf8")).toBe("");
@@ -152,8 +154,8 @@ describe.each(stages)("files, programs and limits on $runtime.name as $caller.na
 	});
 });
 
-describe.each(stages)("the network on $runtime.name as $caller.name", ({ caller, runtime }) => {
-	describe.skipIf(requireOr(missingCaller(caller)) || requireOr(labMissing()))("the talk", () => {
+describe.concurrent.each(stages)("the network on $runtime.name as $caller.name", ({ caller, runtime }) => {
+	describe.skipIf(requireOr(missingCaller(caller)) || requireOr(labMissing()))("the talk", oneByOne, () => {
 		const place = new Place(caller);
 		const { rules } = slides(runtime.kind);
 		let lab: Lab;
