@@ -15,8 +15,11 @@ requireOr(oci.length > 0 ? undefined : "neither crun nor runc is installed: apt-
 
 const groups = { exits, files, processes, limits };
 
-describe.each([runlc, ...runsc, ...oci].map((runtime) => [runtime.name, runtime] as const))("%s", (_, runtime) => {
-	describe.each(Object.entries(groups))("%s", (_group, cases) => {
+/** Runtimes share nothing: they run side by side, the cases of one runtime one by one. */
+const runtimes = [runlc, ...runsc, ...oci].map((runtime) => [runtime.name, runtime] as const);
+
+describe.concurrent.each(runtimes)("%s", (_, runtime) => {
+	describe.sequential.each(Object.entries(groups))("%s", (_group, cases) => {
 		// A case that a runtime is known not to fulfil is run nowhere: `gives` in runtimes.ts is that list, docs/runsc.md says why.
 		const own = cases.filter(({ needs = [] }) => needs.every((need) => runtime.gives.has(need)));
 		it.each(own.map((one) => [one.name, one] as const))("%s", (_name, one) =>

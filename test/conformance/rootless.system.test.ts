@@ -15,9 +15,10 @@ const runtimes = skipped ? [] : await rootlessRuntimes();
 
 describe.skipIf(skipped).each(runtimes.map((runtime) => [runtime.name, runtime] as const))(
 	"%s for an ordinary user",
+	{ concurrent: true },
 	(_, runtime) => {
 		const own = cases.filter(({ needs = [] }) => needs.every((need) => runtime.gives.has(need)));
-		it.each(own.map((one) => [one.name, one] as const))("%s", (_name, one) =>
+		it.sequential.each(own.map((one) => [one.name, one] as const))("%s", (_name, one) =>
 			withScratch(runtime.caller, (scratch) => one.run(runtime, scratch)),
 		);
 	},

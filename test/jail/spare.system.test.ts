@@ -204,10 +204,11 @@ function leftOf(pid: number, executors: readonly number[]): readonly string[] {
 	return [...ownLeftovers(pid), ...alive.map((one) => `process ${one}`)];
 }
 
+/** The callers run side by side: what they wait for is mostly the clock. */
 for (const caller of CALLERS) {
 	describe.skipIf(requireOr(missingCaller(caller)))(
 		`the built library as ${caller.name}`,
-		{ timeout: 120_000 * PATIENCE },
+		{ concurrent: true, timeout: 120_000 * PATIENCE },
 		() => {
 			const limits = caller.name === "root" ? [] : ["memory", "swap", "pids"];
 
@@ -232,19 +233,19 @@ for (const caller of CALLERS) {
 			const nothingLeft = (pid: number, executors: readonly number[]) =>
 				vi.waitFor(() => expect(leftOf(pid, executors)).toEqual([]), { timeout: 10_000 * PATIENCE });
 
-			it("ends by itself with a spare, which is gone by then", async () => {
+			it.sequential("ends by itself with a spare, which is gone by then", async () => {
 				const { exited, pid } = await start("end");
 				expect(await exited).toEqual([0, null]);
 				await nothingLeft(pid, []);
 			});
 
-			it("leaves nothing where it calls process.exit", async () => {
+			it.sequential("leaves nothing where it calls process.exit", async () => {
 				const { exited, pid } = await start("exit");
 				expect(await exited).toEqual([0, null]);
 				await nothingLeft(pid, []);
 			});
 
-			it("leaves nothing where it is killed while it has a spare", async () => {
+			it.sequential("leaves nothing where it is killed while it has a spare", async () => {
 				const { child, exited, pid } = await start("stay");
 				const { all } = executorsOf(pid);
 				expect(all).toHaveLength(2);
@@ -253,7 +254,7 @@ for (const caller of CALLERS) {
 				await nothingLeft(pid, all);
 			});
 
-			it("leaves nothing where its executor is killed while it has a spare", async () => {
+			it.sequential("leaves nothing where its executor is killed while it has a spare", async () => {
 				const { child, exited, pid } = await start("stay");
 				const { executor, all } = executorsOf(pid);
 				process.kill(executor as number, "SIGKILL");
@@ -262,7 +263,7 @@ for (const caller of CALLERS) {
 				await exited;
 			});
 
-			it("leaves nothing where any of them is killed at any moment", async () => {
+			it.sequential("leaves nothing where any of them is killed at any moment", async () => {
 				const rounds = 12;
 				for (let round = 0; round < rounds; round++) {
 					const { child, exited, pid } = await start("busy");

@@ -12,7 +12,7 @@ import { neighbours } from "./cases/neighbours.ts";
 import { parallel } from "./cases/parallel.ts";
 import { streams } from "./cases/streams.ts";
 import { cliJudge } from "./cli.ts";
-import type { Judge, Tools } from "./judge.ts";
+import type { Case, Judge, Tools } from "./judge.ts";
 import { libraryJudge } from "./library.ts";
 import { serverJudge } from "./server.ts";
 
@@ -34,34 +34,46 @@ function build(): Tools {
 	return { helper, small: readFileSync(small) };
 }
 
-const groups = { ends, streams, files, neighbours, parallel };
+/** Judges share nothing: these run side by side, the cases of one judge one by one. */
+const shared = { streams, files, neighbours, parallel };
+/** Here the times are what is judged: nothing else runs. */
+const alone = { ends };
+
 const judges: readonly (readonly [Judge["name"], () => Judge | Promise<Judge>])[] = [
 	["library", libraryJudge],
 	["server", serverJudge],
 	["command line", cliJudge],
 ];
 
+/** The cases of these groups, by one judge. */
+function judging(
+	make: () => Judge | Promise<Judge>,
+	groups: Readonly<Record<string, readonly Case[]>>,
+	tools: Tools,
+): void {
+	const at: { judge?: Judge } = {};
+	beforeAll(async () => {
+		at.judge = await make();
+	});
+	afterAll(() => at.judge?.close());
+
+	describe.sequential.each(Object.entries(groups))("%s", (_group, cases) => {
+		it.each(cases.map((one) => [one.name, one] as const))(
+			"%s",
+			(_case, one) => one.run(at.judge as Judge, tools),
+			240_000 * PATIENCE,
+		);
+	});
+}
+
 describe.skipIf(requireOr(missing))("judging", () => {
 	const tools = missing === undefined ? build() : { helper: "", small: Buffer.alloc(0) };
 
-	describe.each(judges)("by the %s", (_name, make) => {
-		const at: { judge?: Judge } = {};
-		beforeAll(async () => {
-			at.judge = await make();
-		});
-		afterAll(() => at.judge?.close());
-
-		describe.each(Object.entries(groups))("%s", (_group, cases) => {
-			it.each(cases.map((one) => [one.name, one] as const))(
-				"%s",
-				(_case, one) => one.run(at.judge as Judge, tools),
-				240_000 * PATIENCE,
-			);
-		});
-	});
+	describe.each(judges)("by the %s, alone", (_name, make) => judging(make, alone, tools));
+	describe.concurrent.each(judges)("by the %s", (_name, make) => judging(make, shared, tools));
 
 	it("has names that are told apart", () => {
-		const names = Object.values(groups).flatMap((cases) => cases.map(({ name }) => name));
+		const names = Object.values({ ...alone, ...shared }).flatMap((cases) => cases.map(({ name }) => name));
 		expect(new Set(names).size).toBe(names.length);
 	});
 });
