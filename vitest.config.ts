@@ -3,6 +3,31 @@ import { PATIENCE } from "./test/helpers/patience.ts";
 
 const systemTests = "test/**/*.system.test.ts";
 
+/** Files of the system tests that have the machine to themselves. Two of the others run at once, since they wait more than they work. */
+const alone = [
+	// They look for whatever vmjail has anywhere on the machine.
+	"test/helpers/clean.system.test.ts",
+	"test/readme.system.test.ts",
+	"test/executor/{protocol,unfinished}.system.test.ts",
+	"test/network/{endurance,product,reused,served}.system.test.ts",
+	"test/runtime/runsc/kill.system.test.ts",
+	"test/server/*.system.test.ts",
+	"test/system/kill.system.test.ts",
+	// They measure times, or need both processors for a race.
+	"test/exec/attacks.system.test.ts",
+	"test/jail/{limits,pool}.system.test.ts",
+	"test/judge/*.system.test.ts",
+	"test/system/terminal.system.test.ts",
+];
+
+const system = {
+	globalSetup: "test/helpers/system.ts",
+	// Of a file's blocks that are marked `concurrent`. An emulated processor never waits.
+	maxConcurrency: PATIENCE > 1 ? 1 : 4,
+	testTimeout: 60_000 * PATIENCE,
+	hookTimeout: 60_000 * PATIENCE,
+};
+
 export default defineConfig({
 	test: {
 		projects: [
@@ -17,17 +42,22 @@ export default defineConfig({
 			},
 			{
 				test: {
+					...system,
 					name: "system",
 					include: [systemTests],
-					globalSetup: "test/helpers/system.ts",
-					// Real jails: one file at a time, so that what is measured and counted is that file's own.
+					exclude: alone,
+					maxWorkers: PATIENCE > 1 ? 1 : 2,
+					sequence: { groupOrder: 1 },
+				},
+			},
+			{
+				test: {
+					...system,
+					name: "system-alone",
+					include: alone,
 					fileParallelism: false,
 					maxWorkers: 1,
-					// Of a file's blocks that are marked `concurrent`: they wait more than they work. An emulated processor never waits.
-					maxConcurrency: PATIENCE > 1 ? 1 : 4,
-					testTimeout: 60_000 * PATIENCE,
-					hookTimeout: 60_000 * PATIENCE,
-					sequence: { groupOrder: 1 },
+					sequence: { groupOrder: 2 },
 				},
 			},
 		],

@@ -1,9 +1,9 @@
 /** The C programs of the tests of the exec allow-list, and jails for them. */
 
-import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { runscBuilds } from "../conformance/runtimes.ts";
+import { compile } from "../helpers/compile.ts";
 import { CHECKOUT, missingPrograms, type Place, type Ran, type RunOptions, run, VMJAIL } from "../system/caller.ts";
 
 const SOURCES = join(CHECKOUT, "test/fixtures/exec");
@@ -18,10 +18,7 @@ export function buildPrograms(): string | undefined {
 	if (missing !== undefined) return missing;
 	mkdirSync(BUILT, { recursive: true });
 	const build = (name: string, output: string, ...flags: readonly string[]) =>
-		execFileSync("cc", [
-			...["-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-pthread", ...flags],
-			...["-o", join(BUILT, output), join(SOURCES, `${name}.c`)],
-		]);
+		compile(join(SOURCES, `${name}.c`), join(BUILT, output), "-D_GNU_SOURCE", "-Wextra", "-pthread", ...flags);
 	for (const name of STATIC) build(name, name, "-static");
 	build("canary", "canary");
 	build("canary", "static-canary", "-static");

@@ -263,7 +263,8 @@ describe.skipIf(skipped).each(CALLERS)("the library as $name", (caller) => {
 				child.kill("SIGKILL");
 			}
 			await vi.waitFor(() => expect(of()).toEqual([]), SOON);
-			expect(leftovers().filter((line) => line.includes(`/vmjail-${child.pid}-`))).toEqual([]);
+			const groups = () => leftovers().filter((line) => line.includes(`/vmjail-${child.pid}-`));
+			await vi.waitFor(() => expect(groups()).toEqual([]), SOON);
 			// The run's folder goes with the next run of the same user's.
 			const flags = ["memory", "pids"].flatMap((control) => ["--optional", control]);
 			const next = await vmjail(place, ["-q", "--runtime", "runsc", "--runsc", runsc ?? "", ...flags, "--", "true"]);

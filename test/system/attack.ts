@@ -1,9 +1,9 @@
 /** Attacks: programs that succeed where a control is off and are refused in a jail. */
 
-import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { compile } from "../helpers/compile.ts";
 import { CHECKOUT, missingPrograms, type Place, type Ran, type RunOptions, run, vmjail } from "./caller.ts";
 
 const SOURCES = join(CHECKOUT, "test/fixtures/attacks");
@@ -16,7 +16,7 @@ export function buildAttacks(): string | undefined {
 	mkdirSync(ATTACKS, { recursive: true });
 	for (const name of readdirSync(SOURCES)) {
 		const source = join(SOURCES, name);
-		if (name.endsWith(".c")) execFileSync("cc", ["-O1", "-Wall", "-o", attackPath(name.slice(0, -2)), source]);
+		if (name.endsWith(".c")) compile(source, attackPath(name.slice(0, -2)));
 		else if (!name.endsWith(".h")) copyFileSync(source, attackPath(name));
 	}
 	return undefined;

@@ -1,5 +1,5 @@
 # Sourced by guest.sh in the virtual machine, as root, in the user's checkout: what the machine is there to show, then the
-# tests of the system project. Results go to /run/vm: checks.txt ("ok NAME" or "failed NAME") and one JSON report for each
+# system tests. Results go to /run/vm: checks.txt ("ok NAME" or "failed NAME") and one JSON report for each
 # run of vitest.
 
 # check NAME EXPECTED KIND USER ARGUMENTS…: ./vmjail with these arguments, in a control group of that kind (in_scope).
@@ -18,7 +18,7 @@ check() {
 	fi
 }
 
-# vitest_as NAME KIND USER ARGUMENTS…: the system project, or the files of it that the arguments name; of these the shard
+# vitest_as NAME KIND USER ARGUMENTS…: the system projects, or the files of them that the arguments name; of these the shard
 # that was asked for.
 vitest_as() {
 	name=$1 kind=$2 user=$3
@@ -27,7 +27,7 @@ vitest_as() {
 	rm -f /tmp/report.json
 	# Through a pipe: on a terminal, vitest would redraw its lines.
 	{
-		in_scope "$kind" "$user" node node_modules/vitest/vitest.mjs run --project system --no-color \
+		in_scope "$kind" "$user" node node_modules/vitest/vitest.mjs run --project 'system*' --no-color \
 			--reporter=verbose --reporter=json --outputFile.json=/tmp/report.json ${shard:+"--shard=$shard"} "$@" </dev/null 2>&1
 		echo "$?" >"/run/vm/$name.status"
 	} | cat
