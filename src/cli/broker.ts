@@ -194,8 +194,9 @@ export async function brokerCommand(args: BrokerArguments): Promise<number> {
 	const asked = requestOf(args);
 	const { socket, head } = await connect(path);
 	const remote = new Remote(socket, head, path, args.quiet);
-	socket.write(jsonFrame(FRAME.request, asked));
+	// In this order: once the program runs there may be signals for it.
 	remote.forwardSignals();
+	socket.write(jsonFrame(FRAME.request, asked));
 	remote.feed();
 	const end = await remote.end;
 	await Promise.all([flushed(process.stdout), flushed(process.stderr)]);

@@ -28,14 +28,25 @@ const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2
 /** As often as somebody presses Ctrl-C before the program is ended whether it wants or not. */
 const PATIENCE = 3;
 
-function forwardSignals(running: Running): void {
-	let interrupts = 0;
+/**
+ * To be called before the program is asked for, or a signal could come when it runs and nobody listens yet. Until there is a
+ * program, signals do to vmjail what they do to others. Returns what names the program.
+ */
+function forwardSignals(): (running: Running) => void {
+	const at: { running?: Running; interrupts: number } = { interrupts: 0 };
 	for (const name of FORWARDED) {
-		process.on(name, () => {
-			if (name === "SIGINT" && ++interrupts >= PATIENCE) running.cancel();
-			else running.signal(signalNumber(name));
-		});
+		const pass = () => {
+			if (at.running === undefined) {
+				process.off(name, pass);
+				process.kill(process.pid, name);
+			} else if (name === "SIGINT" && ++at.interrupts >= PATIENCE) at.running.cancel();
+			else at.running.signal(signalNumber(name));
+		};
+		process.on(name, pass);
 	}
+	return (running) => {
+		at.running = running;
+	};
 }
 
 /** Opened before the program starts, so that a file that cannot be had is found out then. */
@@ -53,6 +64,7 @@ function eventWriter(file: string): (event: unknown) => void {
 
 async function runProgram({ policy, command, events, quiet, runsc, debugLog }: RunArguments): Promise<RunResult> {
 	const relay = wantsTerminal() ? new TerminalRelay() : undefined;
+	const forwardTo = forwardSignals();
 	const running = await start(command, {
 		policy,
 		stdin: "inherit",
@@ -64,9 +76,9 @@ async function runProgram({ policy, command, events, quiet, runsc, debugLog }: R
 		...(debugLog === undefined ? {} : { debugLog }),
 		...(relay === undefined ? {} : { terminal: relay.request }),
 	});
+	forwardTo(running);
 	sayRuntime(running.choice);
 	if (!quiet) sayMissing(running.missing);
-	forwardSignals(running);
 	relay?.attach(running);
 	try {
 		return await running.result;
