@@ -1,5 +1,6 @@
 #include "pid1-state.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,6 +84,9 @@ void finish(struct pid1 *p, int status)
 		report(p, FRAME_FAILED, w->sequence, &p->record->failure, sizeof p->record->failure, -1);
 	else
 		report(p, FRAME_EXITED, w->sequence, p->buffer, account(p, &exited), -1);
+	/* The scheduler expects us to sleep now, and may have put vmjail behind us on this processor for all of the renewal. */
+	if (w->reset)
+		sched_yield();
 	machine_run_all(p->machine, SECTION_CLEANUP);
 	const bool last = w->last, renew = w->reset;
 	const uint32_t sequence = w->sequence;

@@ -111,13 +111,16 @@ function cpuOfV1(reports: Reports): Cpu {
  * @param reports report name → bytes, as the executor returns them
  */
 export function readUsage(reports: Reports): GroupUsage {
+	const cpu = reports[CPU_REPORT.v2] === undefined ? cpuOfV1(reports) : cpuOfV2(reports);
 	const usage: Writable<GroupUsage> = {
-		...(reports[CPU_REPORT.v2] === undefined ? cpuOfV1(reports) : cpuOfV2(reports)),
 		oomKills: keyed(reports, "memory.events", "oom_kill") ?? keyed(reports, "memory.oom_control", "oom_kill") ?? 0,
 		pidsRefused: keyed(reports, "pids.events", "max") ?? 0,
 	};
 	const memoryPeakBytes = single(reports, "memory.peak") ?? single(reports, "memory.max_usage_in_bytes");
 	const pidsPeak = single(reports, "pids.peak");
+	if (cpu.cpuTotalMs !== undefined) usage.cpuTotalMs = cpu.cpuTotalMs;
+	if (cpu.cpuUserMs !== undefined) usage.cpuUserMs = cpu.cpuUserMs;
+	if (cpu.cpuSystemMs !== undefined) usage.cpuSystemMs = cpu.cpuSystemMs;
 	if (memoryPeakBytes !== undefined) usage.memoryPeakBytes = memoryPeakBytes;
 	if (pidsPeak !== undefined) usage.pidsPeak = pidsPeak;
 	return usage;

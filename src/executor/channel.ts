@@ -2,11 +2,11 @@
 
 import { closeSync } from "node:fs";
 import type { Addon, WatchControl } from "./addon.ts";
-import { decodeFrame, encodeFrame, type FrameHeader } from "./frames.ts";
+import { decodeFrame, encodeFrame, type FrameHeader, type ReceivedHeader } from "./frames.ts";
 import { MAX_FRAME, SIZE } from "./wire.ts";
 
 export interface Incoming {
-	readonly header: FrameHeader;
+	readonly header: ReceivedHeader;
 	readonly payload: Uint8Array;
 	/** Belong to the receiver. */
 	readonly descriptors: readonly number[];
@@ -67,7 +67,7 @@ export class Channel {
 		this.#control = addon.watch(socket, (message, descriptors) => {
 			const frame = message === null ? undefined : decodeFrame(message);
 			if (frame !== undefined && frame.header.descriptors === descriptors.length) {
-				on.frame({ ...frame, descriptors });
+				on.frame({ header: frame.header, payload: frame.payload, descriptors });
 				return;
 			}
 			for (const descriptor of descriptors) closeSync(descriptor);

@@ -5,7 +5,7 @@ import { VmjailError } from "../errors.ts";
 import type { EndReport, ExitReport } from "../executor/frames.ts";
 import type { Missing } from "../host/types.ts";
 import { endOf, type RawEnd } from "../outcome/outcome.ts";
-import type { Denial, Outcome } from "../outcome/types.ts";
+import type { Denial, Outcome, Usage } from "../outcome/types.ts";
 import type { Plan } from "../plan/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 
@@ -62,12 +62,7 @@ function cpuOf(group: GroupUsage, exit: ExitReport | undefined): Pick<Outcome, "
 export function outcomeOf({ raw, group, exit, choice, missing, denials }: Facts): Outcome {
 	const { runtime, rolledBackFrom, why } = choice;
 	const { cpuUserMs, cpuSystemMs } = cpuOf(group, exit);
-	const end = endOf(
-		raw,
-		denials.findLast(({ control }) => control === "exec"),
-	);
-	return {
-		...end,
+	const usage: { -readonly [key in keyof Usage]: Usage[key] } = {
 		cpuUserMs,
 		cpuSystemMs,
 		wallMs: exit?.wallMs ?? 0,
@@ -76,10 +71,12 @@ export function outcomeOf({ raw, group, exit, choice, missing, denials }: Facts)
 		runtime,
 		missing,
 		denials,
-		...(group.pidsPeak === undefined ? undefined : { pidsPeak: group.pidsPeak }),
-		...(rolledBackFrom === undefined ? undefined : { rolledBackFrom }),
-		...(why === undefined ? undefined : { rolledBackWhy: why }),
 	};
+	if (group.pidsPeak !== undefined) usage.pidsPeak = group.pidsPeak;
+	if (rolledBackFrom !== undefined) usage.rolledBackFrom = rolledBackFrom;
+	if (why !== undefined) usage.rolledBackWhy = why;
+	const denial = denials.length === 0 ? undefined : denials.findLast(({ control }) => control === "exec");
+	return Object.assign(endOf(raw, denial), usage);
 }
 
 /** @throws VmjailError EXECUTOR_FAILED where the executor died, or could not take the jail's groups away */

@@ -6,10 +6,10 @@ import type { ExecDenial, ExitReport, StepFailure } from "../executor/frames.ts"
 import type { ExecReply, ResetReply } from "../executor/jail-process.ts";
 import type { Missing } from "../host/types.ts";
 import type { NetworkEvent } from "../network/events.ts";
-import type { Denial } from "../outcome/types.ts";
+import type { Denial, Outcome } from "../outcome/types.ts";
 import type { Choice } from "../runtime/choose.ts";
 import { type Cause, checkCleanup, groupUsage, outcomeOf, rawEnd } from "./ending.ts";
-import { type CopyIn, type CopyOut, checkFiles, type FileError } from "./files.ts";
+import { type CopyIn, type CopyOut, checkFiles, type FileError, type Taken } from "./files.ts";
 import { asLaunch, type Inside, renewalError } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { type ExecLimits, limitsFor } from "./limits.ts";
@@ -48,11 +48,17 @@ export type ExecResult = RunResult & {
 
 const SIGKILL = 9;
 
+const NONE: readonly [undefined?, undefined?] = [];
+
 /** So much later than pid 1 vmjail itself ends a program that is over its time: pid 1 must have been stopped then. */
 const LATE_MS = 1_000;
 
 /** A killed program is gone in milliseconds; a jail that cannot say so is given up. */
 const KILL_PATIENCE_MS = 5_000;
+
+function noFiles(): Taken {
+	return { files: new Map(), errors: [] };
+}
 
 /** The result for a program that was cancelled before it ran. */
 export function notRun(choice: Choice, missing: readonly Missing[], errors: readonly FileError[]): ExecResult {
@@ -103,8 +109,12 @@ export class Execution {
 		return this.#options.cwd ?? this.#inside.reusable.spec.process.cwd;
 	}
 
-	async run(): Promise<ExecResult> {
-		const { copyIn = [], signal } = this.#options;
+	run(): Promise<ExecResult> {
+		const { copyIn, signal } = this.#options;
+		return copyIn === undefined && signal === undefined ? this.#runNow() : this.#runWith(copyIn ?? [], signal);
+	}
+
+	async #runWith(copyIn: readonly CopyIn[], signal: AbortSignal | undefined): Promise<ExecResult> {
 		if (signal?.aborted) return this.#notRun([]);
 		if (copyIn.length > 0) {
 			this.#checkReset(await this.#inside.process.reset(false));
@@ -112,14 +122,14 @@ export class Execution {
 			const errors = await this.#inside.files.putAll(copyIn, this.#cwd);
 			if (errors.length > 0) return this.#notRun(errors);
 		}
+		if (signal === undefined) return this.#runNow();
 		const cancel = () => this.cancel();
-		signal?.addEventListener("abort", cancel, { once: true });
+		signal.addEventListener("abort", cancel, { once: true });
 		try {
-			if (signal?.aborted) return this.#notRun([]);
+			if (signal.aborted) return this.#notRun([]);
 			return await this.#runNow();
 		} finally {
-			signal?.removeEventListener("abort", cancel);
-			for (const timer of this.#timers) clearTimeout(timer);
+			signal.removeEventListener("abort", cancel);
 		}
 	}
 
@@ -130,26 +140,43 @@ export class Execution {
 			await network.begin({ onEvent: (event) => this.#onNetworkEvent(event), reportAll });
 			if (this.#cause !== "none") return this.#notRun([]);
 		}
-		const { replied, streams } = this.#execute();
-		const reply = await replied;
-		streams.stop();
-		for (const timer of this.#timers) clearTimeout(timer);
-		const pending = [streams.stdout, streams.stderr, network?.end()] as const;
-		const [stdout, stderr] = pending.some((one) => one !== undefined) ? await Promise.all(pending) : [];
-		if (reply.kind === "failed" && reply.of === "workload") throw this.#launchError(reply.failure);
-		if (reply.kind !== "exited") {
-			this.#checkReset(reply);
-			return { ...(await this.#lost()), ...this.#collected(stdout, stderr), files: new Map(), fileErrors: [] };
+		try {
+			const { replied, streams } = this.#execute();
+			const reply = await replied;
+			streams.stop();
+			this.#clearTimers();
+			const pending = [streams.stdout, streams.stderr, network?.end()] as const;
+			const [stdout, stderr] = pending.some((one) => one !== undefined) ? await Promise.all(pending) : NONE;
+			if (reply.kind === "failed" && reply.of === "workload") throw this.#launchError(reply.failure);
+			if (reply.kind !== "exited") {
+				this.#checkReset(reply);
+				return this.#result(await this.#lost(), stdout, stderr, noFiles());
+			}
+			const fileAtLimit = () => this.#isFileAtLimit();
+			const outcome = this.#outcome(reply.exit, reply.exit.reports, this.#inside.keptProgram.reports, fileAtLimit);
+			const { copyOut = [] } = this.#options;
+			const taken = copyOut.length === 0 ? noFiles() : await this.#inside.files.takeAll(copyOut, this.#cwd);
+			return this.#result(outcome, stdout, stderr, taken);
+		} finally {
+			this.#clearTimers();
 		}
-		const fileAtLimit = () => this.#isFileAtLimit();
-		const outcome = this.#outcome(reply.exit, reply.exit.reports, this.#inside.keptProgram.reports, fileAtLimit);
-		const { files, errors } = await this.#takeFiles();
-		return {
-			...outcome,
-			...this.#collected(stdout, stderr),
-			files,
-			fileErrors: errors,
-		};
+	}
+
+	#clearTimers(): void {
+		for (const timer of this.#timers) clearTimeout(timer);
+	}
+
+	/** The outcome is made for this result, so it becomes it: a copy of an object costs several microseconds. */
+	#result(
+		outcome: Outcome,
+		stdout: Buffer | undefined,
+		stderr: Buffer | undefined,
+		{ files, errors }: Taken,
+	): ExecResult {
+		const collected: { stdout?: Buffer; stderr?: Buffer } = {};
+		if (stdout !== undefined) collected.stdout = stdout;
+		if (stderr !== undefined) collected.stderr = stderr;
+		return Object.assign(outcome, collected, { files, fileErrors: errors });
 	}
 
 	/** The kernel cuts the write that crosses the limit of file size: what is written ends exactly there. */
@@ -158,16 +185,6 @@ export class Execution {
 		if (fileSizeBytes === undefined) return false;
 		const { files, reusable } = this.#inside;
 		return files.hasFileOfSize(reusable.writable, fileSizeBytes, this.#startedMs);
-	}
-
-	#takeFiles(): ReturnType<Inside["files"]["takeAll"]> {
-		const { copyOut = [] } = this.#options;
-		if (copyOut.length === 0) return { files: new Map(), errors: [] };
-		return this.#inside.files.takeAll(copyOut, this.#cwd);
-	}
-
-	#collected(stdout: Buffer | undefined, stderr: Buffer | undefined): Pick<RunResult, "stdout" | "stderr"> {
-		return { ...(stdout === undefined ? {} : { stdout }), ...(stderr === undefined ? {} : { stderr }) };
 	}
 
 	#execute(): { readonly replied: Promise<ExecReply>; readonly streams: OpenStreams } {
@@ -245,7 +262,7 @@ export class Execution {
 		reports: ReadonlyMap<number, Uint8Array>,
 		names: readonly string[],
 		fileAtLimit?: () => boolean,
-	): RunResult {
+	): Outcome {
 		const { choice, reusable } = this.#inside;
 		const group = groupUsage(reports, names);
 		const raw = rawEnd(exit, this.#cause, group, fileAtLimit);
@@ -253,7 +270,7 @@ export class Execution {
 	}
 
 	/** The jail has ended with the program in it. */
-	async #lost(): Promise<RunResult> {
+	async #lost(): Promise<Outcome> {
 		const { process, around } = this.#inside;
 		const end = await process.end;
 		checkCleanup(end, around.plan);

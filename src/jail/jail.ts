@@ -160,26 +160,29 @@ export class Jail {
 	 *   COMMAND_NOT_EXECUTABLE, LAUNCH_FAILED: the jail can be used again. JAIL_CLOSED, EXECUTOR_FAILED: it cannot.
 	 */
 	async exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+		let execution: Execution | undefined;
 		try {
-			return await this.#exec(command, options);
+			execution = this.#begin(command, options);
+			return await execution.run();
 		} finally {
+			if (execution !== undefined) this.#finish(execution);
 			closeTaken(options);
 		}
 	}
 
-	async #exec(command: readonly string[], options: ExecOptions): Promise<ExecResult> {
+	#begin(command: readonly string[], options: ExecOptions): Execution {
 		if (this.#running !== undefined) {
 			throw new VmjailError("USAGE", "the jail runs another program", { remedy: "Wait for it, or use a Pool." });
 		}
 		if (this.broken) throw this.#brokenError();
 		const execution = new Execution(this.#inside, command, options);
 		this.#running = execution;
-		try {
-			return await execution.run();
-		} finally {
-			if (execution.used && !this.broken) this.#inside.process.reset(true);
-			this.#running = undefined;
-		}
+		return execution;
+	}
+
+	#finish(execution: Execution): void {
+		if (execution.used && !this.broken) this.#inside.process.reset(true);
+		this.#running = undefined;
 	}
 
 	/**

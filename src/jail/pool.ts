@@ -85,14 +85,22 @@ export class Pool {
 	 * @throws VmjailError as Jail.open and Jail.exec do; JAIL_CLOSED where the pool is closed
 	 */
 	exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-		const running = this.#exec(command, options).finally(() => closeTaken(options));
-		return this.#whileOpen(running);
+		return this.#whileOpen(this.#exec(command, options));
 	}
 
 	async #exec(command: readonly string[], options: ExecOptions): Promise<ExecResult> {
-		const turn = await this.#turn(options.signal);
-		if (turn === "closed") throw closed();
-		if (turn === "cancelled") return notRun(RUNLC, [], []);
+		try {
+			const now = this.#turn(options.signal);
+			const turn = typeof now === "string" ? now : await now;
+			if (turn === "closed") throw closed();
+			if (turn === "cancelled") return notRun(RUNLC, [], []);
+			return await this.#execNow(command, options);
+		} finally {
+			closeTaken(options);
+		}
+	}
+
+	async #execNow(command: readonly string[], options: ExecOptions): Promise<ExecResult> {
 		try {
 			const held = this.#takeIdle() ?? (await this.#openJail());
 			try {
@@ -107,13 +115,13 @@ export class Pool {
 		}
 	}
 
-	/** Resolves when fewer programs run than there are jails; with "go" this one counts from then on. */
-	#turn(signal: AbortSignal | undefined): Promise<Turn> {
-		if (this.#closed) return Promise.resolve("closed");
-		if (signal?.aborted) return Promise.resolve("cancelled");
+	/** At once, or when fewer programs run than there are jails; with "go" this one counts from then on. */
+	#turn(signal: AbortSignal | undefined): Turn | Promise<Turn> {
+		if (this.#closed) return "closed";
+		if (signal?.aborted) return "cancelled";
 		if (this.#running < this.#options.size) {
 			this.#running++;
-			return Promise.resolve("go");
+			return "go";
 		}
 		return new Promise((resolve) => {
 			const settle = (turn: Turn) => {

@@ -19,9 +19,22 @@ function isShort({ command, env = {} }: Program): boolean {
 	return texts.length < 256 && texts.reduce((sum, one) => sum + one.length, 0) < LONGEST_KEY / 2;
 }
 
+/**
+ * Surely the same, seen at a glance: what may be changed in place (an environment, limits of its own, a terminal) is not.
+ * Limits of the policy's are one object, which nobody changes.
+ */
+function isSame(last: Program, { command, cwd, env, limits, terminal }: Program): boolean {
+	if (last.limits !== limits || last.cwd !== cwd || last.command.length !== command.length) return false;
+	if (env !== undefined || last.env !== undefined || terminal !== undefined || last.terminal !== undefined)
+		return false;
+	return command.every((part, i) => part === last.command[i]);
+}
+
 /** Nothing of it depends on the state of the host: the paths that a program names are looked up by its own process. */
 export class Programs {
 	readonly #remembered = new Map<string, Prepared>();
+	/** With a copy of its command: the caller may change the array. */
+	#last: { readonly program: Program; readonly prepared: Prepared } | undefined;
 	readonly #reusable: Reusable;
 	readonly #jail: EncodedProgram;
 
@@ -32,16 +45,19 @@ export class Programs {
 
 	/** @throws VmjailError USAGE for arguments that no exec(2) takes */
 	prepare(program: Program): Prepared {
+		const last = this.#last;
+		if (last !== undefined && isSame(last.program, program)) return last.prepared;
 		if (!isShort(program)) return this.#make(program);
 		const { command, cwd, env, limits, terminal } = program;
 		const size = terminal === undefined ? undefined : [terminal.size, terminal.streams];
 		const key = JSON.stringify([command, cwd, env, limits, size]);
-		const known = this.#remembered.get(key) ?? this.#make(program);
+		const prepared = this.#remembered.get(key) ?? this.#make(program);
 		this.#remembered.delete(key);
-		this.#remembered.set(key, known);
+		this.#remembered.set(key, prepared);
 		const [oldest] = this.#remembered.keys();
 		if (this.#remembered.size > MOST && oldest !== undefined) this.#remembered.delete(oldest);
-		return known;
+		this.#last = { program: { ...program, command: [...command] }, prepared };
+		return prepared;
 	}
 
 	/** What does not fit into one message takes the longer way, in a process of its own. */

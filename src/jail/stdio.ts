@@ -278,7 +278,8 @@ export interface Budgets {
 
 /** What a terminal replaces is left alone: whoever read the caller's would take what is typed from it. */
 export function besideTerminal(streams: Streams, terminal: Pick<Terminal, "streams"> | undefined): Streams {
-	const replaced = (terminal?.streams ?? []).map((name) => [name, "ignore" as const]);
+	if (terminal === undefined) return streams;
+	const replaced = terminal.streams.map((name) => [name, "ignore" as const]);
 	return { ...streams, ...Object.fromEntries(replaced) };
 }
 
