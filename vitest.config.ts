@@ -11,7 +11,7 @@ const alone = [
 	"test/executor/{protocol,unfinished}.system.test.ts",
 	"test/network/{endurance,product,reused,served}.system.test.ts",
 	"test/runtime/runsc/kill.system.test.ts",
-	"test/server/*.system.test.ts",
+	"test/server/faults.system.test.ts",
 	"test/system/kill.system.test.ts",
 	// They measure times, or need both processors for a race.
 	"test/exec/attacks.system.test.ts",
