@@ -26,6 +26,7 @@ void reset(struct pid1 *p, uint32_t sequence)
 	struct machine *m = p->machine;
 	dismiss_waiting(p);
 	p->reset_sequence = sequence;
+	remove_shared_memory();
 	machine_load(m, p->kept);
 	if (machine_run(m, SECTION_BEFORE) != 0) {
 		m->failure.section |= SECTION_OF_KEPT;

@@ -98,6 +98,11 @@ void arm_timer(struct pid1 *pid1, uint64_t delay_ns);
 /* Ends the workload at its limit, else sleeps until the earliest moment at which it could be there. */
 void check_limits(struct pid1 *pid1);
 
+/* pid1-ipc.c */
+
+/* Of System V, in the jail's IPC namespace, where no program is any more. */
+void remove_shared_memory(void);
+
 /* pid1-start.c */
 
 /* What a new process of the jail does first, and for good: it waits for `hold`, then becomes what it is to be. */

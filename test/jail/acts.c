@@ -56,6 +56,23 @@ static int touch_shared(size_t mib)
 	return 0;
 }
 
+/* Messages that nobody receives. */
+static int fill_queues(size_t mib)
+{
+	static struct {
+		long type;
+		char text[8192];
+	} message = {.type = 1};
+	for (size_t sent = 0; sent < mib * MIB;) {
+		const int id = msgget(IPC_PRIVATE, IPC_CREAT | 0600);
+		if (id < 0)
+			return refused("msgget");
+		while (msgsnd(id, &message, sizeof message.text, IPC_NOWAIT) == 0)
+			sent += sizeof message.text;
+	}
+	return 0;
+}
+
 static int touch_memfd(size_t mib)
 {
 	const int fd = memfd_create("x", 0);
@@ -227,6 +244,8 @@ int main(int argc, char **argv)
 		return touch(zeroed, sizeof zeroed), 0;
 	if (strcmp(act, "shm") == 0)
 		return touch_shared((size_t)number);
+	if (strcmp(act, "queues") == 0)
+		return fill_queues((size_t)number);
 	if (strcmp(act, "memfd") == 0)
 		return touch_memfd((size_t)number);
 	if (strcmp(act, "together") == 0)
