@@ -83,7 +83,8 @@ test_needs() {
 }
 
 stale() {
-	! [ -f dist/cli.cjs ] || ! [ -x build/vmjail-launch ] || ! [ -x build/vmjail-executor ] || ! [ -f build/addon.node ] || ! [ -f build/stamp ] ||
+	! [ -f dist/cli.cjs ] || ! [ -x build/vmjail-launch ] || ! [ -x build/vmjail-executor ] || ! [ -x build/vmjail-confine ] ||
+		! [ -f build/addon.node ] || ! [ -f build/stamp ] ||
 		[ -n "$(find src native scripts package.json package-lock.json -newer build/stamp -print -quit)" ]
 }
 

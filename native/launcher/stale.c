@@ -13,7 +13,7 @@ static const char *const SOURCES[] = {"src", "native", "scripts", "package.json"
 /* The build's own time: when it began. */
 static const char STAMP[] = "build/stamp";
 
-static const char *const PARTS[] = {"dist/cli.cjs", "build/vmjail-executor", "build/addon.node"};
+static const char *const PARTS[] = {"dist/cli.cjs", "build/vmjail-executor", "build/vmjail-confine", "build/addon.node"};
 
 /* Deeper than any folder of the sources; a loop of mounts would end here. */
 enum { MAX_DEPTH = 16 };

@@ -17,23 +17,28 @@ export async function drivenPlan(options: PlanOptions, choice: Choice, driver: D
 	const { driven } = prepared;
 	if (driven === undefined) throw new TypeError("a driver drives");
 	try {
-		const { argv, config, inner } = driven.told;
+		const { argv, config, inner, first } = driven.told;
 		const around = sectionsOf(prepared.plan, driven.workload(prepared, undefined), {
 			jail: `the jail around ${driver.name}`,
 			program: driver.name,
 		});
-		const inside = inner === undefined ? [] : insideOf(inner.plan.child, inner.workload.child);
-		const filter = options.filter ? filterOf(inner?.workload.child ?? []) : undefined;
+		const inside = inner === undefined ? alone(first ?? []) : insideOf(inner.plan.child, inner.workload.child);
+		const filter = options.filter ? filterOf(inner?.workload.child ?? first ?? []) : undefined;
 		return {
 			choice,
 			command: argv,
-			config: options.filter ? config : withoutRules(config),
+			config: options.filter ? config : withoutRules(first === undefined ? config : withoutFilter(config)),
 			sections: withInside(around, inside),
 			...(filter === undefined ? {} : { filter: disassemble(instructionsOf(filter), facts.arch) }),
 		};
 	} finally {
 		await driven.remove();
 	}
+}
+
+/** Where no pid 1 of vmjail's is inside. */
+function alone(steps: readonly Step[]): readonly Section[] {
+	return steps.length === 0 ? [] : [{ title: "inside: in the program's process", steps }];
 }
 
 function insideOf(pid1: readonly Step[], program: readonly Step[]): readonly Section[] {
@@ -56,6 +61,14 @@ function withoutRules(config: Spec): Spec {
 	const { syscalls: _, ...rest } = seccomp;
 	return { ...config, linux: { ...config.linux, seccomp: rest } };
 }
+
+/** Of the arguments of vmjail-confine the filter: thousands of digits. */
+function withoutFilter(config: Spec): Spec {
+	const args = config.process.args.map((arg, i) => (i === FILTER ? "<filter>" : arg));
+	return { ...config, process: { ...config.process, args } };
+}
+
+const FILTER = 2;
 
 /** `struct sock_filter[]` of the step that installs one. */
 function filterOf(steps: readonly Step[]): Uint8Array | undefined {

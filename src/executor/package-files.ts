@@ -13,7 +13,7 @@ function packageRoot(): string {
 }
 
 /** @throws VmjailError EXECUTOR_FAILED where the file is not built. */
-export function nativePath(name: "vmjail-executor" | "addon.node"): string {
+export function nativePath(name: "vmjail-executor" | "vmjail-confine" | "addon.node"): string {
 	const file = join(packageRoot(), "build", name);
 	if (existsSync(file)) return file;
 	throw new VmjailError("EXECUTOR_FAILED", `${name} is not built`, {

@@ -3,6 +3,7 @@
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { VmjailError } from "../errors.ts";
+import { nativePath } from "../executor/package-files.ts";
 import type { HostFacts } from "../host/types.ts";
 import { unavailable } from "../oci/available.ts";
 import type { Policy } from "../policy/types.ts";
@@ -58,6 +59,7 @@ export function probeGvisor(
 		accel,
 		arch: facts.arch,
 		caller: facts.caller,
+		confine: nativePath("vmjail-confine"),
 		...(runsc === undefined ? {} : { runsc }),
 	};
 	return probeRunsc({ ...options, tryOut: (driver, spec) => tryOut(driver, spec, facts, startTimeoutMs) });
@@ -105,7 +107,7 @@ function driverOf(
 		const { accel } = policy.system;
 		const { runsc, forget } = gvisor;
 		const kept = debugLog === undefined ? {} : { debugLog };
-		return runscDriver({ runsc, accel, arch, caller, onFailure: forget, ...kept });
+		return runscDriver({ runsc, accel, arch, caller, confine: nativePath("vmjail-confine"), onFailure: forget, ...kept });
 	}
 	const path = find(name);
 	if (path === undefined) throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: ${name} is not installed`);

@@ -46,6 +46,8 @@ export interface Told {
 	/** config.json. */
 	readonly config: Spec;
 	readonly inner?: InnerRun["plans"];
+	/** See {@link DrivenRun.first}. */
+	readonly first?: readonly Step[];
 }
 
 /** What a run does differently where a runtime stands between the jail's pid 1 and the program. */
@@ -66,8 +68,12 @@ export class Driven {
 
 	/** What the runtime is told, and what vmjail's own pid 1 inside does, where there is one: for who wants to see it. */
 	get told(): Told {
-		const { job, config } = this.#run;
-		return { argv: job.argv, config, ...(this.#inner === undefined ? {} : { inner: this.#inner.plans }) };
+		const { job, config, first } = this.#run;
+		return {
+			...{ argv: job.argv, config },
+			...(first === undefined ? {} : { first }),
+			...(this.#inner === undefined ? {} : { inner: this.#inner.plans }),
+		};
 	}
 
 	/** Runs the {@link workload} in the jail. */

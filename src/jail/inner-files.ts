@@ -24,7 +24,7 @@ import {
 	sourceOf,
 	type Taken,
 } from "./files.ts";
-import { errnoName } from "./launch-error.ts";
+import { errnoName } from "../host/errno.ts";
 import type { Reusable } from "./reusable.ts";
 import { openStreams, type Streams } from "./stdio.ts";
 

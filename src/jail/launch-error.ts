@@ -1,8 +1,8 @@
 /** A step that failed → an error that says which, why, and what to do. */
 
-import { constants } from "node:os";
 import { VmjailError } from "../errors.ts";
 import type { StepFailure } from "../executor/frames.ts";
+import { errnoName } from "../host/errno.ts";
 import type { Launch, Plan, Step } from "../plan/types.ts";
 
 const DOCTOR = "Run `vmjail doctor`: it tries what a jail needs and names the fix.";
@@ -79,9 +79,4 @@ function execError(step: Step, name: string, failure: StepFailure, program: stri
 	const remedy =
 		EXEC_REMEDIES[why] ?? "Make it executable (chmod +x), and check that its file system is not mounted noexec.";
 	return new VmjailError("COMMAND_NOT_EXECUTABLE", `${file}: cannot be executed: ${why}`, { remedy });
-}
-
-/** "ENOENT". From the table of Node, not libuv's, which lacks ENOEXEC and ESTALE. */
-export function errnoName(error: number): string {
-	return Object.entries(constants.errno).find(([, number]) => number === error)?.[0] ?? `error ${error}`;
 }

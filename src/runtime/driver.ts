@@ -3,6 +3,7 @@
 import type { VmjailError } from "../errors.ts";
 import type { LinuxSeccomp, Process, Spec } from "../oci/types.ts";
 import type { Uses } from "../plan/inner.ts";
+import type { Step } from "../plan/types.ts";
 import type { EnteredNetwork } from "./entered-network.ts";
 import type { StageCopy } from "./stage/types.ts";
 import type { Job } from "./supervise/types.ts";
@@ -24,6 +25,9 @@ export interface DrivenRun {
 
 	/** What the runtime reads as config.json. */
 	readonly config: Spec;
+
+	/** What the jail's first process does before it is the program, where the runtime is not asked to. */
+	readonly first?: readonly Step[];
 
 	/**
 	 * How the program ended, by what the runtime left behind.

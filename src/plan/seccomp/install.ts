@@ -23,7 +23,19 @@ export function filterStep(label: string, profile: LinuxSeccomp, arch: Architect
  * @throws VmjailError as compileSeccomp does
  */
 export function jointFilterStep(label: string, profiles: readonly LinuxSeccomp[], arch: Architecture): Step {
-	return stepOf(label, readyTogether(profiles, arch) ?? compileTogether(profiles, arch));
+	return stepOf(label, jointFilter(profiles, arch));
+}
+
+/**
+ * That filter, and the flags for seccomp(2).
+ *
+ * @throws VmjailError as compileSeccomp does
+ */
+export function jointFilter(
+	profiles: readonly LinuxSeccomp[],
+	arch: Architecture,
+): Pick<CompiledSeccomp, "bytes" | "flags"> {
+	return readyTogether(profiles, arch) ?? compileTogether(profiles, arch);
 }
 
 function stepOf(label: string, { bytes, flags }: Pick<CompiledSeccomp, "bytes" | "flags">): Step {

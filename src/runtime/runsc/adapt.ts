@@ -74,6 +74,8 @@ export interface AdaptInput {
 	readonly abilities: Abilities;
 	/** vmjail's own pid 1 comes first, and the program by it. */
 	readonly inner?: Uses | undefined;
+	/** The first process installs the filter itself. */
+	readonly filtered?: boolean;
 	/** Ids of the caller; privileged: may map any id. */
 	readonly caller: { readonly uid: number; readonly gid: number; readonly privileged: boolean };
 }
@@ -83,7 +85,8 @@ export interface AdaptInput {
  * seccomp profile speaks gVisor's words, limits are left to the control group around runsc, and annotations that
  * would change runsc's own behaviour are gone.
  */
-export function adapt({ spec, stage, emptyFile, abilities, caller, inner }: AdaptInput): Spec {
+export function adapt(input: AdaptInput): Spec {
+	const { spec, stage, emptyFile, abilities, caller, inner, filtered = false } = input;
 	const ids = idsOf(spec, abilities, caller);
 	const { annotations: _, ...rest } = spec;
 	const adapted: Spec = {
@@ -97,7 +100,7 @@ export function adapt({ spec, stage, emptyFile, abilities, caller, inner }: Adap
 				...(ids.mapping === undefined ? [] : [{ type: "user" as const }]),
 			],
 			...(ids.mapping ?? {}),
-			...(inner === undefined ? { seccomp: sentrySeccomp(spec.linux.seccomp) } : {}),
+			...(inner === undefined && !filtered ? { seccomp: sentrySeccomp(spec.linux.seccomp) } : {}),
 		},
 	};
 	if (inner === undefined) return adapted;

@@ -4,10 +4,11 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VmjailError } from "../../errors.ts";
 import { parseMountinfo } from "../../host/mountinfo.ts";
+import { errnoName } from "../../host/errno.ts";
 import type { Architecture } from "../../host/types.ts";
 import { specToJson } from "../../oci/json.ts";
 import type { Spec } from "../../oci/types.ts";
-import type { Uses } from "../../plan/inner.ts";
+import type { Step } from "../../plan/types.ts";
 import type { Accel } from "../../policy/types.ts";
 import {
 	type DrivenRun,
@@ -25,6 +26,7 @@ import type { Stage, StageCopy } from "../stage/types.ts";
 import { requirePlatform } from "./abilities.ts";
 import { type AdaptInput, adapt, forStage, networkOf, userFor } from "./adapt.ts";
 import { runArgv } from "./argv.ts";
+import { type Confined, confined, openSteps, reportedFailure } from "./confine.ts";
 import { controlSocket, sendSignal } from "./control.ts";
 import { nativeCpuidSteps } from "./cpuid.ts";
 import { exitOf, failureOf, hasStarted, type LogLine, parseLog } from "./exit.ts";
@@ -38,6 +40,8 @@ export interface RunscOptions {
 	readonly caller: AdaptInput["caller"];
 	/** Folder for everything that gVisor has to say; kept. Default: nothing is written. */
 	readonly debugLog?: string;
+	/** The program `vmjail-confine`, which installs a filter and becomes the jail's program. */
+	readonly confine: string;
 	/** Called when a run comes to nothing: what was believed of this runsc may no longer be true. */
 	readonly onFailure?: () => void;
 	/** Parent of the private folders. Default: see `defaultParent` in run-dir.ts. */
@@ -65,7 +69,9 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 	try {
 		const spec =
 			network === undefined ? asked : inEnteredNetwork(asked, network, writeResolver(dir, network.resolvConf));
-		const bundle = writeBundle(dir, spec, inner, options);
+		const alone = inner === undefined ? confined(spec, arch, INNER_SOCKET) : undefined;
+		const first = alone === undefined ? spec : { ...spec, process: alone.process };
+		const bundle = writeBundle(dir, first, { inner, filtered: alone !== undefined }, options);
 		const stage = withFiles(bundle.stage, writeCopies(dir, copies));
 		const debugLog = options.debugLog === undefined ? undefined : join(options.debugLog, dir.id);
 		if (debugLog !== undefined) mkdirSync(debugLog, { recursive: true, mode: 0o700 });
@@ -75,44 +81,53 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 			...(debugLog === undefined ? {} : { debugLog }),
 			network: networkOf(spec.linux),
 			rootless: !caller.privileged,
-			...(inner !== undefined
-				? { passDescriptors: [{ host: CONTROL, inside: INNER_SOCKET }], execDescriptor: EXECUTOR }
-				: {}),
+			...(inner === undefined && alone === undefined
+				? {}
+				: { passDescriptors: [{ host: PASSED, inside: INNER_SOCKET }], execDescriptor: PROGRAM }),
 		});
 		const ids = runsc.abilities.ownUid ? { uid: caller.uid, gid: caller.gid } : { uid: 0, gid: 0 };
 		const job = {
 			...{ argv, stage, last: nativeCpuidSteps(arch) },
 			...(inner !== undefined ? { passes: INNER_DESCRIPTORS } : {}),
+			...(alone === undefined ? {} : { passes: ["report", "program"], opens: openSteps(reportOf(dir), options.confine) }),
 			...(caller.privileged ? {} : { asIds: ids }),
 		};
-		return new RunscRun(dir, options, { job, config: bundle.config }, debugLog);
+		return new RunscRun(dir, options, { job, config: bundle.config, asked: spec, alone, debugLog });
 	} catch (cause) {
 		dir.remove();
 		throw cause;
 	}
 }
 
-/** Numbers of what a job passes: see INNER_DESCRIPTORS. */
-const CONTROL = 3;
-const EXECUTOR = 4;
+/** Numbers of what a job passes: a descriptor that the jail's first process finds as INNER_SOCKET, and its program. */
+const PASSED = 3;
+const PROGRAM = 4;
+
+/** What vmjail-confine has to say. */
+const reportOf = (dir: RunDir) => join(dir.logs, "launch");
 
 interface Bundle {
 	readonly stage: Stage;
 	readonly config: Spec;
 }
 
-function writeBundle(dir: RunDir, spec: Spec, inner: Uses | undefined, { runsc, caller }: RunscOptions): Bundle {
+function writeBundle(
+	dir: RunDir,
+	spec: Spec,
+	own: Pick<AdaptInput, "inner" | "filtered">,
+	{ runsc, caller }: RunscOptions,
+): Bundle {
 	// Where the jail shows the folder for temporary files, it would show the run's own.
 	const masked = { ...spec, linux: { ...spec.linux, maskedPaths: [...(spec.linux.maskedPaths ?? []), dir.path] } };
-	const own = forStage(masked);
+	const shown = forStage(masked);
 	const stage = stageOf({
-		spec: own,
+		spec: shown,
 		mounts: parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8")),
 		kindOf: pathKind,
 		root: dir.root,
 		emptyFile: dir.emptyFile,
 	});
-	const config = adapt({ spec: own, stage, emptyFile: dir.emptyFile, abilities: runsc.abilities, caller, inner });
+	const config = adapt({ spec: shown, stage, emptyFile: dir.emptyFile, abilities: runsc.abilities, caller, ...own });
 	writeFileSync(join(dir.bundle, "config.json"), specToJson(config), { mode: 0o600 });
 	return { stage, config };
 }
@@ -127,32 +142,40 @@ function writeCopies(dir: RunDir, copies: readonly StageCopy[]): readonly (reado
 	});
 }
 
+interface PreparedRun extends Pick<DrivenRun, "job" | "config"> {
+	readonly asked: Spec;
+	readonly alone: Confined | undefined;
+	readonly debugLog: string | undefined;
+}
+
 class RunscRun implements DrivenRun {
 	readonly job: DrivenRun["job"];
 	readonly config: Spec;
+	readonly first?: readonly Step[];
 	readonly #dir: RunDir;
+	readonly #program: string;
 	readonly #debugLog: string | undefined;
 	readonly #onFailure: (() => void) | undefined;
 	#over = false;
 
-	constructor(
-		dir: RunDir,
-		{ onFailure }: RunscOptions,
-		{ job, config }: Pick<DrivenRun, "job" | "config">,
-		debugLog: string | undefined,
-	) {
+	constructor(dir: RunDir, { onFailure }: RunscOptions, { job, config, asked, alone, debugLog }: PreparedRun) {
 		this.#dir = dir;
+		this.#program = asked.process.args[0] ?? "";
 		this.#debugLog = debugLog;
 		this.#onFailure = onFailure;
 		this.job = job;
 		this.config = config;
+		if (alone !== undefined) this.first = alone.steps;
 	}
 
 	end(status: number | undefined): RawExit | VmjailError {
 		this.#over = true;
 		const log = this.#log();
 		const exit = status === undefined ? undefined : exitOfWait(status);
-		const end = exitOf(log) ?? (exit?.kind === "signaled" ? exit : failureOf(log, this.#debugLog));
+		const end =
+			reportedFailure(read(reportOf(this.#dir)), this.#program, errnoName) ??
+			exitOf(log) ??
+			(exit?.kind === "signaled" ? exit : failureOf(log, this.#debugLog));
 		const isFailure = end instanceof VmjailError ? end.code === "LAUNCH_FAILED" : !hasStarted(log);
 		if (isFailure) this.#onFailure?.();
 		return end;

@@ -9,7 +9,7 @@ import { type RunscOptions, runscDriver } from "./driver.ts";
 import { type FindOptions, findRunsc, type Runsc, runscPath } from "./find.ts";
 import { forget, recall, remember } from "./probe-cache.ts";
 
-export interface RunscProbeOptions extends FindOptions, Pick<RunscOptions, "accel" | "arch" | "caller"> {
+export interface RunscProbeOptions extends FindOptions, Pick<RunscOptions, "accel" | "arch" | "caller" | "confine"> {
 	/** Carries out a run, without input and output; rejects where the program never ran. A slow machine needs two seconds. */
 	readonly tryOut: (driver: Driver, spec: Spec) => Promise<RawExit>;
 }

@@ -94,6 +94,8 @@ export function jobWorkload(job: Job, uid: number, options: JobWorkloadOptions):
 	const { terminal, cpuLimitMs, wallLimitMs } = options;
 	const [file = ""] = job.argv;
 	if (!isAbsolute(file)) throw new TypeError(`not an absolute path: ${file}`);
+	const opened = new Set((job.opens ?? []).map(({ save }) => save));
+	const given = (job.passes ?? []).filter((slot) => !opened.has(slot));
 	const session: Step = { label: "start a session", call: "setsid", args: [] };
 	return {
 		cloneFlags: 0n,
@@ -109,6 +111,7 @@ export function jobWorkload(job: Job, uid: number, options: JobWorkloadOptions):
 			...(job.asIds === undefined ? [] : keepCapabilities()),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			...(options.beforeExec ?? []),
+			...(job.opens ?? []),
 			...passSteps(job.passes ?? []),
 			{
 				label: "close every other descriptor",
@@ -122,7 +125,7 @@ export function jobWorkload(job: Job, uid: number, options: JobWorkloadOptions):
 				args: [cstring(file), stringArray(job.argv, JSON.stringify(job.argv)), stringArray([PATH], "<environment>")],
 			},
 		],
-		...(job.passes === undefined ? {} : { descriptors: job.passes }),
+		...(given.length === 0 ? {} : { descriptors: given }),
 		...(cpuLimitMs === undefined ? {} : { cpuLimitMs }),
 		...(wallLimitMs === undefined ? {} : { wallLimitMs }),
 	};

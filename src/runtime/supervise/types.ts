@@ -8,8 +8,10 @@ export interface Job {
 	readonly argv: readonly string[];
 	/** Made in a mount namespace of the program's own. */
 	readonly stage?: Stage;
-	/** Descriptors that its process is given besides the standard ones, by the slots of their workload: 3, 4, … */
+	/** Descriptors that its process has besides the standard ones, by the slots of their workload: 3, 4, … */
 	readonly passes?: readonly SlotName[];
+	/** Open those of them that the job is not given. */
+	readonly opens?: readonly (Step & { readonly save: SlotName })[];
 	/** In its process, with every capability over its namespaces, just before it is executed. */
 	readonly last?: readonly Step[];
 	/** In a user namespace where the caller has these ids, and every capability. Default: the caller's namespace. */
