@@ -107,7 +107,15 @@ function driverOf(
 		const { accel } = policy.system;
 		const { runsc, forget } = gvisor;
 		const kept = debugLog === undefined ? {} : { debugLog };
-		return runscDriver({ runsc, accel, arch, caller, confine: nativePath("vmjail-confine"), onFailure: forget, ...kept });
+		return runscDriver({
+			runsc,
+			accel,
+			arch,
+			caller,
+			confine: nativePath("vmjail-confine"),
+			onFailure: forget,
+			...kept,
+		});
 	}
 	const path = find(name);
 	if (path === undefined) throw new VmjailError("HOST_UNSUPPORTED", `system.runtime: ${name} is not installed`);

@@ -3,6 +3,7 @@
 import { readSync } from "node:fs";
 import { type EncodedProgram, encodeWorkload } from "../executor/encode.ts";
 import type { ExecReply, JailProcess } from "../executor/jail-process.ts";
+import { errnoName } from "../host/errno.ts";
 import {
 	AT_ST_MODE,
 	AT_ST_SIZE,
@@ -24,7 +25,6 @@ import {
 	sourceOf,
 	type Taken,
 } from "./files.ts";
-import { errnoName } from "../host/errno.ts";
 import type { Reusable } from "./reusable.ts";
 import { openStreams, type Streams } from "./stdio.ts";
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { parseSpecJson } from "../../src/oci/json.ts";
+import type { Spec } from "../../src/oci/types.ts";
 import { validateSpec } from "../../src/oci/validate.ts";
 import { runscBuilds } from "../conformance/runtimes.ts";
 import { removeFolder } from "../helpers/folder.ts";
@@ -53,6 +54,7 @@ describe.skipIf(skipped).each(builds.map(({ path, abilities }) => [abilities.ver
 				"in the jail around runsc: its pid 1",
 				expect.stringMatching(/^clone3\(flags=0x0\); in pid 1, while the process waits$/),
 				"in runsc's process",
+				"inside: in the program's process",
 				"on the host, when the jail around runsc has ended: measure",
 				"on the host, last: clean up",
 				"runsc's command",
@@ -65,8 +67,21 @@ describe.skipIf(skipped).each(builds.map(({ path, abilities }) => [abilities.ver
 				expect(command).toContain(`  ${flag}\n`);
 			const config = parseSpecJson(stdout.slice(stdout.indexOf("{\n", stdout.indexOf("config.json"))));
 			expect(() => validateSpec(config)).not.toThrow();
-			expect(config).toMatchObject({ process: { args: ["touch", marker] }, linux: { seccomp: expect.anything() } });
-			expect(config).not.toMatchObject({ linux: { seccomp: { syscalls: expect.anything() } } });
+			const { process: first, linux } = config as Spec;
+			expect(first.args.slice(0, 3)).toEqual(["vmjail-confine", "3", "<filter>"]);
+			expect(first.args.slice(-2)).toEqual(["touch", marker]);
+			expect(linux.seccomp).toBeUndefined();
+			expect(stdout).toMatch(/^ {6}# install the seccomp filter$/m);
+		});
+
+		it("prints what gVisor's own filter is made of, where the program's process cannot install one", () => {
+			const syscalls = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["execve"], action: "SCMP_ACT_ERRNO" }] };
+			const file = policy("no-exec.json", { runtime: "runsc" }, { syscalls });
+			const config = (...flags: readonly string[]) =>
+				JSON.parse(plan(["--json", ...flags, "-c", file, "--runsc", runsc, "--", "true"]).stdout).config;
+			expect(config()).toMatchObject({ process: { args: ["true"] }, linux: { seccomp: expect.anything() } });
+			expect(config()).not.toMatchObject({ linux: { seccomp: { syscalls: expect.anything() } } });
+			expect(config("--filter")).toMatchObject({ linux: { seccomp: { syscalls: expect.anything() } } });
 		});
 
 		it("prints with a list of programs what vmjail's own pid 1 does inside, and on request the filter", () => {

@@ -3,8 +3,8 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VmjailError } from "../../errors.ts";
-import { parseMountinfo } from "../../host/mountinfo.ts";
 import { errnoName } from "../../host/errno.ts";
+import { parseMountinfo } from "../../host/mountinfo.ts";
 import type { Architecture } from "../../host/types.ts";
 import { specToJson } from "../../oci/json.ts";
 import type { Spec } from "../../oci/types.ts";
@@ -89,7 +89,9 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 		const job = {
 			...{ argv, stage, last: nativeCpuidSteps(arch) },
 			...(inner !== undefined ? { passes: INNER_DESCRIPTORS } : {}),
-			...(alone === undefined ? {} : { passes: ["report", "program"], opens: openSteps(reportOf(dir), options.confine) }),
+			...(alone === undefined
+				? {}
+				: { passes: ["report", "program"], opens: openSteps(reportOf(dir), options.confine) }),
 			...(caller.privileged ? {} : { asIds: ids }),
 		};
 		return new RunscRun(dir, options, { job, config: bundle.config, asked: spec, alone, debugLog });

@@ -92,6 +92,13 @@ describe("adapt", () => {
 		expect(adapted().linux.seccomp?.syscalls?.flatMap(({ names }) => names)).toContain("mount");
 	});
 
+	it("leaves the profile to a first process that brings its own filter", () => {
+		const own = forStage(base);
+		const given = { spec: own, stage: { root: "/r", steps: [] }, emptyFile: "/e", abilities, caller: root };
+		expect(adapt({ ...given, filtered: true }).linux.seccomp).toBeUndefined();
+		expect(adapt({ ...given, filtered: false }).linux.seccomp).toBeDefined();
+	});
+
 	it("needs no user namespace as root without network: the Sentry gets its own", () => {
 		const spec = adapted();
 		expect(spec.linux.namespaces.map(({ type }) => type)).toEqual(["mount", "pid", "ipc", "uts", "network"]);

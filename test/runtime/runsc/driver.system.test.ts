@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nativePath } from "../../../src/executor/package-files.ts";
 import type { Mount, Spec } from "../../../src/oci/types.ts";
 import { defaultParent } from "../../../src/runtime/run-dir.ts";
 import type { Runsc } from "../../../src/runtime/runsc/find.ts";
@@ -41,6 +42,8 @@ afterAll(() => removeFolder(folder));
 
 /** What a probe concludes from a success; that runs succeed is what the other tests are about. */
 const tryOut = () => Promise.resolve({ kind: "exited", exitCode: 0 } as const);
+
+const confine = nativePath("vmjail-confine");
 
 const namespaces = (["pid", "mount", "ipc", "uts", "network"] as const).map((type) => ({ type }));
 function specFor(args: readonly string[], mounts: readonly Mount[] = [], user = { uid: 0, gid: 0 }): Spec {
@@ -170,6 +173,41 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 			}
 		});
 
+		it("answers with the errors of the policy's filter, and leaves nothing of the program that installs it", () => {
+			const file = join(folder, "filter.json");
+			const script =
+				'uname; ls /proc/1/fd; readlink /proc/self/fd/3 >/dev/null; tr "\\0" " " </proc/1/cmdline; exit 127';
+			const answers = (errnoRet: number | undefined) => {
+				const syscalls = errnoRet === undefined ? [] : [{ names: ["uname"], action: "SCMP_ACT_ERRNO", errnoRet }];
+				const security = { syscalls: { defaultAction: "SCMP_ACT_ALLOW", syscalls } };
+				writeFileSync(file, JSON.stringify({ extends: "default", security }));
+				const { stdout, stderr, status } = vmjailWith(runsc, ["-c", file, "--", "/bin/sh", "-c", script]);
+				expect([status, stdout.replace(/^Linux\n/, "")]).toEqual([127, `0\n1\n2\n/bin/sh -c ${script} `]);
+				return stderr;
+			};
+			expect(answers(71)).toMatch(/uname: .*Protocol error/);
+			expect(answers(38)).toMatch(/uname: .*Function not implemented/);
+			expect(answers(undefined)).toBe("");
+		});
+
+		it("runs a program that may not execute another one", () => {
+			const file = join(folder, "no-exec.json");
+			const syscalls = [{ names: ["execve"], action: "SCMP_ACT_ERRNO" }];
+			const security = { syscalls: { defaultAction: "SCMP_ACT_ALLOW", syscalls } };
+			writeFileSync(file, JSON.stringify({ extends: "default", security }));
+			const { stdout, status } = vmjailWith(runsc, ["-c", file, "--", "/bin/sh", "-c", "echo runs; /bin/true"]);
+			expect([stdout, status]).toEqual(["runs\n", 126]);
+		});
+
+		it.each([
+			["is not there", ["/nowhere"], 127, "/nowhere is not in the jail"],
+			["is in no folder of PATH", ["nowhere"], 127, "nowhere is not in the jail"],
+			["is no program", ["/etc/passwd"], 126, "/etc/passwd may not be executed: EACCES"],
+		])("says of a file that it %s", (_what, command, wanted, said) => {
+			const { status, stderr } = vmjailWith(runsc, ["--", ...command]);
+			expect([status, stderr.split("\n")[0]]).toEqual([wanted, `vmjail: ${said}`]);
+		});
+
 		it("runs for an ordinary user, whose files stay his", () => {
 			const own = join(folder, "own");
 			mkdirSync(own, { recursive: true });
@@ -239,6 +277,7 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 				accel: "systrap",
 				arch: "x86_64",
 				caller,
+				confine,
 				tryOut,
 			} as const;
 			expect(await probeRunsc(options)).toMatchObject({ works: true });
@@ -262,9 +301,10 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 describe("probeRunsc", () => {
 	it("says why there is no gVisor here", async () => {
 		const caller = { uid: 0, gid: 0, privileged: true };
-		const none = await probeRunsc({ env: { PATH: "/nowhere" }, accel: "systrap", arch: "x86_64", caller, tryOut });
+		const asked = { accel: "systrap", arch: "x86_64", caller, confine, tryOut } as const;
+		const none = await probeRunsc({ ...asked, env: { PATH: "/nowhere" } });
 		expect(none).toMatchObject({ works: false, why: expect.stringContaining("runsc is not in PATH") });
-		const other = await probeRunsc({ runsc: "/bin/true", env: {}, accel: "systrap", arch: "x86_64", caller, tryOut });
+		const other = await probeRunsc({ ...asked, runsc: "/bin/true", env: {} });
 		expect(other).toMatchObject({ works: false, why: expect.stringContaining("not gVisor's runsc") });
 	});
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CLONE_NEW } from "../../../src/plan/constants.ts";
+import { cstring } from "../../../src/plan/steps.ts";
 import { jobPlan, jobWorkload } from "../../../src/runtime/supervise/plan.ts";
 import { policyOf } from "../../helpers/policy.ts";
 import { factsFor } from "../../oci/fixtures.ts";
@@ -75,6 +76,16 @@ describe("jobWorkload", () => {
 			["dup3", 4],
 		]);
 		expect(workload.child.find(({ call }) => call === "close_range")?.args[0]).toBe(5);
+	});
+
+	it("opens what it is not given, and passes it on like the rest", () => {
+		const opens = [{ label: "open it", call: "openat", args: [-100, cstring("/file"), 0, 0], save: "two" }] as const;
+		const workload = jobWorkload({ argv, passes: ["one", "two"], opens }, 0, {});
+		expect(workload.descriptors).toEqual(["one"]);
+		const labels = workload.child.map(({ label }) => label);
+		expect(labels.indexOf("open it")).toBeLessThan(labels.indexOf("move one out of the way"));
+		expect(labels).toEqual(expect.arrayContaining(["pass one", "pass two"]));
+		expect(jobWorkload({ argv, passes: ["two"], opens }, 0, {}).descriptors).toBeUndefined();
 	});
 
 	it("does the job's own steps last, when nothing else is open", () => {
