@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildVmjail, checkout, compile, mustRun } from "./build.mjs";
 import { library, say, TIMER } from "./setup.mjs";
@@ -19,6 +20,8 @@ const PROGRAM = "/bin/true";
 const POLICY = JSON.stringify({ extends: "default", system: { runtime: "runsc", rollback: "" } });
 /** The library beside the bare command, at the median of the rounds' ratios. */
 const MOST = 1.1;
+/** After each sample: its remains (the kernel's removal of namespaces, gVisor's last processes) are nobody else's affair. */
+const PAUSE_MS = 20;
 /** Runs of the library before anything counts: its process is a warm one. */
 const WARM = 30;
 
@@ -111,7 +114,10 @@ async function measureBuild(timer, folder, runsc, rounds) {
 	for (let i = 0; i < WARM; i++) await all[NAMES.library]();
 	const samples = Object.fromEntries(names.map((name) => [name, []]));
 	for (let round = 0; round < rounds; round++) {
-		for (const name of shuffled(names)) samples[name].push(await all[name]());
+		for (const name of shuffled(names)) {
+			samples[name].push(await all[name]());
+			await sleep(PAUSE_MS);
+		}
 	}
 	const rows = names.map((name) => {
 		const to = (other) => summary(samples[name].map((ms, round) => ms / samples[other][round])).median;

@@ -48,6 +48,8 @@ static pid_t spawn(char **argv)
 		return pid;
 	dup2(null_fd, 0);
 	dup2(null_fd, 1);
+	/* What Node was given by chance: a high number spares gVisor a wait of 10 ms. */
+	close_range(3, ~0u, 0);
 	execvp(argv[0], argv);
 	fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);

@@ -29,6 +29,7 @@ import { runArgv } from "./argv.ts";
 import { type Confined, confined, openSteps, reportedFailure } from "./confine.ts";
 import { controlSocket, sendSignal } from "./control.ts";
 import { nativeCpuidSteps } from "./cpuid.ts";
+import { roomyTableSteps } from "./descriptors.ts";
 import { exitOf, failureOf, hasStarted, type LogLine, parseLog } from "./exit.ts";
 import type { Runsc } from "./find.ts";
 import { INNER_SOCKET, innerFilters } from "./inner.ts";
@@ -87,7 +88,7 @@ function prepare(options: RunscOptions, asked: Spec, { inner, copies = [], netwo
 		});
 		const ids = runsc.abilities.ownUid ? { uid: caller.uid, gid: caller.gid } : { uid: 0, gid: 0 };
 		const job = {
-			...{ argv, stage, last: nativeCpuidSteps(arch) },
+			...{ argv, stage, last: [...roomyTableSteps(), ...nativeCpuidSteps(arch)] },
 			...(inner !== undefined ? { passes: INNER_DESCRIPTORS } : {}),
 			...(alone === undefined
 				? {}

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import {
 	chmodSync,
 	chownSync,
+	existsSync,
 	mkdirSync,
 	mkdtempSync,
 	readdirSync,
@@ -206,6 +207,20 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 		])("says of a file that it %s", (_what, command, wanted, said) => {
 			const { status, stderr } = vmjailWith(runsc, ["--", ...command]);
 			expect([status, stderr.split("\n")[0]]).toEqual([wanted, `vmjail: ${said}`]);
+		});
+
+		it("runs where few files may be open, and where more may, runsc holds a descriptor that makes its children's tables large", async () => {
+			expect(vmjailWith(runsc, ["--", "/bin/true"], ["prlimit", "--nofile=300:300", "--"]).status).toBe(0);
+			const args = ["--runtime", "runsc", "--runsc", runsc.path, "--", "/bin/sh", "-c", "echo ready; exec sleep 1000"];
+			const child = spawn(VMJAIL, args, { stdio: ["ignore", "pipe", "ignore"], cwd: "/", env: { PATH } });
+			await once(child.stdout, "data");
+			const ours = processesWith(`${pidNamespace()}-${child.pid}-`);
+			const room = ours.filter((pid) => existsSync(`/proc/${pid}/fd/320`));
+			const targets = room.map((pid) => readlinkSync(`/proc/${pid}/fd/320`));
+			child.kill("SIGKILL");
+			await once(child, "exit");
+			// Of runsc's own process: the gofer and the Sentry have a larger table, and not what made it so.
+			expect(targets).toEqual(["anon_inode:[eventfd]"]);
 		});
 
 		it("runs for an ordinary user, whose files stay his", () => {
