@@ -82,6 +82,7 @@ beforeEach(() => {
 	copyFileSync(join(checkout, "vmjail"), inRoot("vmjail"));
 	file("dist/cli.cjs", fakeCli);
 	file("build/vmjail-executor", "", 0o755);
+	file("build/vmjail-confine", "", 0o755);
 	file("build/addon.node", "");
 	copyFileSync(launcher, inRoot("build/vmjail-launch"));
 });
@@ -184,6 +185,7 @@ describe.skipIf(skip)("vmjail, in a git checkout", () => {
 		["it was never built", () => undefined],
 		["the launcher is missing", without("build/vmjail-launch")],
 		["the executor is missing", without("build/vmjail-executor")],
+		["the program that installs filters in gVisor is missing", without("build/vmjail-confine")],
 		["the command line is missing", without("dist/cli.cjs")],
 	])("sets up first where %s, once, on standard error, leaving the job its input", (_when, arrange) => {
 		arrange();

@@ -217,7 +217,7 @@ describe.skipIf(skipped || notRoot).each(builds.map((runsc) => [runsc.abilities.
 			const ours = processesWith(`${pidNamespace()}-${child.pid}-`);
 			const room = ours.filter((pid) => existsSync(`/proc/${pid}/fd/320`));
 			const targets = room.map((pid) => readlinkSync(`/proc/${pid}/fd/320`));
-			child.kill("SIGKILL");
+			child.kill("SIGTERM");
 			await once(child, "exit");
 			// Of runsc's own process: the gofer and the Sentry have a larger table, and not what made it so.
 			expect(targets).toEqual(["anon_inode:[eventfd]"]);
