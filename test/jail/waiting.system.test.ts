@@ -30,10 +30,17 @@ afterAll(async () => {
 /** The process that waits in the only jail. */
 function waiting(): Promise<number> {
 	const zygote = session().zygote.pid ?? -1;
+	const isConfined = (pid: number) => {
+		try {
+			return /^Seccomp:\s2$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+		} catch {
+			return false; // it has ended
+		}
+	};
 	const find = () =>
 		childrenOf(zygote)
 			.flatMap((pid1) => childrenOf(pid1))
-			.find((pid) => nameOf(pid) === WAITING && /^Seccomp:\s2$/m.test(readFileSync(`/proc/${pid}/status`, "utf8")));
+			.find((pid) => nameOf(pid) === WAITING && isConfined(pid));
 	return vi.waitUntil(find, SOON);
 }
 
@@ -171,7 +178,10 @@ describe("the exec allow-list", () => {
 			expect(ran.denials.length).toBeGreaterThan(0);
 			await waiting();
 			await expect(jail.exec(["ls"], QUIET)).rejects.toMatchObject({ code: "COMMAND_NOT_EXECUTABLE" });
-			process.kill(await waiting(), "SIGKILL");
+			// Who is killed just when its program arrives takes that along: not before another one waits.
+			const killed = await waiting();
+			process.kill(killed, "SIGKILL");
+			await vi.waitUntil(async () => (await waiting()) !== killed, SOON);
 		}
 	});
 });
