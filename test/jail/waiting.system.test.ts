@@ -83,7 +83,8 @@ describe.each([
 		if (vmjail > 1) process.kill(vmjail, "SIGKILL");
 		const isLeft = () => pids.filter((pid: string) => existsSync(`/proc/${pid}`));
 		await vi.waitFor(() => expect(isLeft()).toEqual([]), SOON);
-		const ids = [vmjail, child.pid].map((pid) => `/vmjail-${pid}-`);
+		// Init's, where it has taken the executor over, are somebody else's.
+		const ids = [vmjail, child.pid].filter((pid) => pid !== 1).map((pid) => `/vmjail-${pid}-`);
 		const groups = () => leftovers().filter((one) => ids.some((id) => one.includes(id)));
 		await vi.waitFor(() => expect(groups()).toEqual([]), SOON);
 	});
@@ -178,10 +179,10 @@ describe("the exec allow-list", () => {
 			expect(ran.denials.length).toBeGreaterThan(0);
 			await waiting();
 			await expect(jail.exec(["ls"], QUIET)).rejects.toMatchObject({ code: "COMMAND_NOT_EXECUTABLE" });
-			// Who is killed just when its program arrives takes that along: not before another one waits.
+			// Who is killed just when its program arrives takes that along.
 			const killed = await waiting();
 			process.kill(killed, "SIGKILL");
-			await vi.waitUntil(async () => (await waiting()) !== killed, SOON);
+			await vi.waitUntil(() => nameOf(killed) !== WAITING, SOON);
 		}
 	});
 });
