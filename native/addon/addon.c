@@ -148,5 +148,6 @@ NAPI_MODULE_INIT()
 	add_look_functions(env, exports);
 	add_peer_functions(env, exports);
 	add_discard_functions(env, exports);
+	add_affinity_functions(env, exports);
 	return exports;
 }

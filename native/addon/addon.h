@@ -22,5 +22,6 @@ void add_file_functions(napi_env env, napi_value exports);
 void add_look_functions(napi_env env, napi_value exports);
 void add_peer_functions(napi_env env, napi_value exports);
 void add_discard_functions(napi_env env, napi_value exports);
+void add_affinity_functions(napi_env env, napi_value exports);
 
 #endif

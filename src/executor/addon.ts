@@ -40,6 +40,13 @@ export interface Addon {
 	/** Throws away what waits on a socket: connections that nobody has accepted, datagrams. How many that were. */
 	discard(socket: number): number;
 	/**
+	 * sched_setaffinity(2) for each of the tasks.
+	 *
+	 * @returns how many of them there are still
+	 * @throws Error where one may not be set
+	 */
+	setAffinity(tasks: Int32Array, cpus: Int32Array): number;
+	/**
 	 * Owns a seccomp listener (seccomp_unotify(2)); calls back for each call that waits: its id, the process as this one
 	 * sees it, the number of the call and its arguments. Returns what closes the listener.
 	 */

@@ -28,6 +28,7 @@ import { asLaunch, type Inside } from "./inside.ts";
 import { launchError } from "./launch-error.ts";
 import { narrowed } from "./limits.ts";
 import { below, networkFor } from "./networked.ts";
+import { groupsOf, OneProcessor } from "./one-processor.ts";
 import { inGroup, refuseUnavailable, resolverInJail, specFor } from "./prepare.ts";
 import { Programs } from "./programs.ts";
 import { NO_COMMAND, type Program, patient, processOf, type Reusable } from "./reusable.ts";
@@ -213,7 +214,9 @@ async function start(
 		throw error;
 	}
 	const sandboxLost = checkLostWith(started, enclosed.run, encodedOuter.reports);
+	const processor = OneProcessor.of(groupsOf(outerPlan), at.turn());
 	const around = {
+		...(processor === undefined ? {} : { processor }),
 		plan: outerPlan,
 		reports: encodedOuter.reports,
 		passable: () => false,

@@ -140,7 +140,9 @@ export class Execution {
 			await network.begin({ onEvent: (event) => this.#onNetworkEvent(event), reportAll });
 			if (this.#cause !== "none") return this.#notRun([]);
 		}
+		const { processor } = this.#inside.around;
 		try {
+			processor?.begin();
 			const { replied, streams } = this.#execute();
 			const reply = await replied;
 			streams.stop();
@@ -158,6 +160,7 @@ export class Execution {
 			const taken = copyOut.length === 0 ? noFiles() : await this.#inside.files.takeAll(copyOut, this.#cwd);
 			return this.#result(outcome, stdout, stderr, taken);
 		} finally {
+			processor?.end();
 			this.#clearTimers();
 		}
 	}

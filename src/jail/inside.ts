@@ -10,6 +10,7 @@ import type { Choice } from "../runtime/choose.ts";
 import type { Cause } from "./ending.ts";
 import type { Files } from "./files.ts";
 import { launchError } from "./launch-error.ts";
+import type { OneProcessor } from "./one-processor.ts";
 import type { Programs } from "./programs.ts";
 import type { Reusable } from "./reusable.ts";
 import type { ReusedNetwork } from "./reused-network.ts";
@@ -36,6 +37,8 @@ export interface Around {
 	readonly plan: Plan;
 	/** Names of what is measured when it has ended. */
 	readonly reports: readonly string[];
+	/** Where a short program is better off on one processor. */
+	readonly processor?: Pick<OneProcessor, "begin" | "end">;
 	/** Absent: programs may have any descriptor. */
 	readonly passable?: Passable;
 	/** @throws VmjailError where the loss of pid 1 is a fault of the sandbox */

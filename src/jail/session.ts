@@ -19,6 +19,7 @@ export class Session {
 	readonly #owner = ownGroupOwner();
 
 	#last: HostFacts | undefined;
+	#turns = process.pid;
 
 	/** Groups that a vmjail which was killed, executor and all, left behind are removed now. */
 	constructor() {
@@ -28,6 +29,11 @@ export class Session {
 	/** Removes what the executor left behind when it died. */
 	async sweepOwn(): Promise<void> {
 		await removeOwned(this.#host.cgroup, this.#owner);
+	}
+
+	/** Of sandboxes: so that each has another processor; of several vmjails, too. */
+	turn(): number {
+		return this.#turns++;
 	}
 
 	/** A name for the cgroup of one jail. */

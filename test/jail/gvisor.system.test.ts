@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExecOptions, ExecResult } from "../../src/jail/execution.ts";
@@ -51,6 +51,15 @@ const policyFor = (allow: readonly string[] = []) =>
 		allow,
 	});
 
+/** Lists of the processors that threads of these processes may use: each list once. */
+const processorsOf = (pids: readonly number[]) => {
+	const statuses = pids.flatMap((pid) =>
+		readdirSync(`/proc/${pid}/task`).map((tid) => readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8")),
+	);
+	return [...new Set(statuses.map((status) => /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1]))];
+};
+const noSecondProcessor = requireOr(availableParallelism() > 1 ? undefined : "needs two processors");
+
 /** Processes of runsc's in sandboxes of this vmjail's: their ids and command lines. */
 const processesOf = (vmjail: number) =>
 	readdirSync("/proc").flatMap((pid) => {
@@ -94,6 +103,19 @@ describe.skipIf(skipped).each(builds.map((runsc) => [runsc.abilities.version, ru
 			const own = folder.path.slice("/tmp/".length);
 			const kept = folder.path.startsWith("/tmp/") ? `${own}\n` : "";
 			expect(textOf(third)).toBe(`1777\n666\n666\n/dev/shm:\n\n/tmp:\n${kept}0022\n0\n`);
+		});
+
+		it.skipIf(noSecondProcessor)("gives a short program one processor, and a longer one all of them", async () => {
+			const all = processorsOf([process.pid]);
+			const sandbox = () => processorsOf(processesOf(process.pid).map(({ pid }) => pid));
+			await jail.exec(["true"], QUIET);
+			const [one = "", ...others] = sandbox();
+			expect([one, others]).toEqual([expect.stringMatching(/^\d+$/), []]);
+			const longer = jail.exec(["sleep", "1"], QUIET);
+			await vi.waitFor(() => expect(sandbox()).toEqual(all), SOON);
+			await longer;
+			await jail.exec(["true"], QUIET);
+			expect(sandbox()).toEqual([one]);
 		});
 
 		it("keeps the host's writable folders, which lie on a file system that is made anew", async () => {
