@@ -60,6 +60,7 @@ static void become_waiting(struct pid1 *p, struct hold *hold)
 	const int keep[] = {socket, p->control.socket};
 	close_all_but(keep, machine_sends(m, SECTION_EXEC) ? 2 : 1);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	own_pages(p->buffer, sizeof(struct frame_header));
 	uint8_t *program = take_program(p, socket);
 	if (machine_run(m, SECTION_CHILD) != 0)
 		give_up(p);
@@ -72,6 +73,18 @@ static void become_waiting(struct pid1 *p, struct hold *hold)
 	if (machine_run(m, SECTION_EXEC) == 0)
 		m->failure = (struct failure){.section = SECTION_EXEC, .step = UINT32_MAX, .error = EINVAL};
 	give_up(p);
+}
+
+/* All that is written to between a request and its program, and between that one's end and the answer. */
+static void own_what_is_written(struct pid1 *p)
+{
+	volatile uint8_t below[2 * 4096]; /* of the stack, where other frames will be */
+	below[0] = below[sizeof below / 2] = 0;
+	own_pages(p, sizeof *p);
+	own_pages(p->machine, sizeof *p->machine);
+	own_pages(p->buffer, sizeof(struct frame_header));
+	own_pages(p->kept, p->kept_size);
+	errno = 0; /* with what the C library keeps for the thread */
 }
 
 /* With the kept program loaded. False if there is none; machine->failure says why. */
@@ -90,6 +103,8 @@ static bool make_waiting(struct pid1 *p)
 		p->record->failure.section |= SECTION_OF_KEPT;
 	if (pid < 0)
 		forget_waiting(p);
+	else
+		own_what_is_written(p);
 	return pid >= 0;
 }
 

@@ -30,6 +30,9 @@ uint64_t monotonic_ns(void);
 /* Closes every descriptor from 3 on that is not in `keep` (any order, -1 ignored, at most 512). */
 void close_all_but(const int *keep, int count);
 
+/* Takes what a clone shares since, copy on write, for our own now: else the next write to each page does, in somebody's way. */
+void own_pages(void *from, size_t size);
+
 /* Bytes of a netlink answer up to and with the error (struct nlmsghdr, int). */
 enum { ACKNOWLEDGEMENT = 20 };
 

@@ -1,12 +1,12 @@
 /** HTTP: go-judge's routes, and those that a service is expected to have. */
 
-import type { IncomingMessage } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { VmjailError } from "../errors.ts";
 import type { Encoding } from "./answer.ts";
 import type { Guard } from "./auth.ts";
+import { bodyText, drained, tooLarge } from "./body.ts";
 import { bodyOf, HttpProblem, problemOf } from "./problem.ts";
 import { parseRequest } from "./request.ts";
 import type { Service } from "./service.ts";
@@ -59,26 +59,6 @@ function answer(context: Context<Env>, problem: HttpProblem): Response {
 	return context.json(bodyOf(problem), problem.status);
 }
 
-/** What is refused unread is let run out for so long, in milliseconds. */
-const DRAIN_MS = 5_000;
-
-/**
- * Clients send their whole request before they look for an answer: closed meanwhile, they would see a broken connection and not
- * why. Nothing is kept of it.
- */
-function drained(incoming: IncomingMessage): Promise<void> {
-	// Without a length the limit was found while reading: somebody else has the stream.
-	if (incoming.headers["content-length"] === undefined || incoming.complete) return Promise.resolve();
-	return new Promise((resolve) => {
-		const timer = setTimeout(resolve, DRAIN_MS);
-		const done = () => {
-			clearTimeout(timer);
-			resolve();
-		};
-		incoming.once("end", done).once("close", done).resume();
-	});
-}
-
 /** A header may hold Latin-1 only: the plain name for old clients, the exact one beside it (RFC 6266). */
 function disposition(name: string): string {
 	const plain = name.replaceAll(/[^\x20-\x7e]|["\\]/g, "_");
@@ -121,23 +101,22 @@ export function appOf({ service, guard, version, maxBodyBytes, config }: AppOpti
 		});
 		await next();
 	});
-	app.use(
-		bodyLimit({
-			maxSize: maxBodyBytes,
-			onError: async (context: Context<Env>) => {
-				await drained(context.env.incoming);
-				throw new HttpProblem(413, "TOO_LARGE", `a request has at most ${maxBodyBytes} bytes (--max-body)`);
-			},
-		}),
-	);
-
 	app.post("/run", async (context) => {
-		const request = parseRequest(await context.req.text());
+		const request = parseRequest(await bodyText(context.env.incoming, maxBodyBytes));
 		const encoding = request.encoding ?? encodingOf(context);
 		const results = await service.run(request, encoding, goneSignal(context));
 		return context.json(results);
 	});
 
+	app.use(
+		bodyLimit({
+			maxSize: maxBodyBytes,
+			onError: async (context: Context<Env>) => {
+				await drained(context.env.incoming);
+				throw tooLarge(maxBodyBytes);
+			},
+		}),
+	);
 	app.get("/file", (context) => context.json(store.list()));
 	app.post("/file", async (context) => {
 		const { name, bytes } = await uploaded(context);
