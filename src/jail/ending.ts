@@ -18,7 +18,9 @@ const SIGKILL = 9;
 /** The counters of a group, by the names that the steps report them under. */
 export function groupUsage(reports: ReadonlyMap<number, Uint8Array> | undefined, names: readonly string[]): GroupUsage {
 	const byName: Record<string, Uint8Array> = {};
-	for (const [number, bytes] of reports ?? []) byName[names[number] ?? ""] = bytes;
+	reports?.forEach((bytes, number) => {
+		byName[names[number] ?? ""] = bytes;
+	});
 	return readUsage(byName);
 }
 
