@@ -42,6 +42,7 @@ int inner_serve(int socket)
 	memset(machine.slots, -1, sizeof machine.slots);
 	machine.send_descriptor = refuse_descriptor;
 	machine.allow_program = refuse_descriptor;
+	machine.watch_exec = refuse_descriptor;
 	machine_load(&machine, program);
 	const struct pid1_start start = {.machine = &machine,
 					 .inner = true,

@@ -67,7 +67,7 @@ static bool patch_is_sound(const struct patch *p, const struct layout *l, uint32
 /* expect_equal(block, offset, block, offset, length): both ranges must lie in their blocks. */
 static bool pseudo_is_sound(const struct step *s, const struct arg *a)
 {
-	if (s->call == PSEUDO_SEND_DESCRIPTOR || s->call == PSEUDO_ALLOW_PROGRAM)
+	if (s->call == PSEUDO_SEND_DESCRIPTOR || s->call == PSEUDO_ALLOW_PROGRAM || s->call == PSEUDO_WATCH_EXEC)
 		return s->arg_count == 1 && a[0].kind == ARG_SLOT;
 	if (s->call == PSEUDO_EXPECT_ACK)
 		return s->arg_count == 1 && a[0].kind == ARG_BLOCK && a[0].length >= ACKNOWLEDGEMENT;
@@ -198,6 +198,8 @@ static long make_call(struct machine *m, const struct step *s)
 		return m->send_descriptor(m, m->slots[a[0].value]);
 	if (s->call == PSEUDO_ALLOW_PROGRAM)
 		return m->allow_program(m, m->slots[a[0].value]);
+	if (s->call == PSEUDO_WATCH_EXEC)
+		return m->watch_exec(m, m->slots[a[0].value]);
 	long v[MAX_ARGS] = {0};
 	for (int i = 0; i < s->arg_count; i++)
 		v[i] = value_of(m, &a[i]);

@@ -18,6 +18,7 @@ struct machine {
 	/* The pseudo calls; each answers like a system call. */
 	int (*send_descriptor)(struct machine *machine, int descriptor);
 	int (*allow_program)(struct machine *machine, int descriptor);
+	int (*watch_exec)(struct machine *machine, int listener);
 	void *owner;    /* for them */
 	uint8_t *reports; /* where reports go, or NULL */
 	size_t reports_size;

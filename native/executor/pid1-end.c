@@ -1,4 +1,5 @@
 #include "pid1-state.h"
+#include "ticks.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@ static void forget_workload(struct pid1 *p)
 	machine_close_slots(m, m->program->first_slot);
 	if (p->work.terminal >= 0)
 		close(p->work.terminal);
+	guard_forget(&p->guard);
 	munmap(p->work.program, p->work.program_size);
 	p->work = (struct workload){.terminal = -1};
 }
@@ -70,6 +72,7 @@ void finish(struct pid1 *p, int status)
 	struct workload *w = &p->work;
 	struct rusage usage;
 	arm_timer(p, 0);
+	ticks_stop();
 	end_others();
 	getrusage(RUSAGE_CHILDREN, &usage);
 	const struct exited exited = {

@@ -23,6 +23,12 @@ int allow_program(struct machine *m, int descriptor)
 	return guard_allow(&p->guard, descriptor);
 }
 
+int watch_exec(struct machine *m, int listener)
+{
+	struct pid1 *p = m->owner;
+	return guard_give(&p->guard, listener);
+}
+
 static uint64_t hash_of(const char *text)
 {
 	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
@@ -57,9 +63,8 @@ void on_denied(void *owner, const struct guard_denial *denial)
 	frame_try_send(&p->control, FRAME_DENIED, p->work.sequence, p->jail, &denied, sizeof denied);
 }
 
-void on_stopped(void *owner, pid_t pid, int signal)
+void on_stopped(struct pid1 *p, pid_t pid, int signal)
 {
-	struct pid1 *p = owner;
 	const struct stopped stopped = {.signal = (uint32_t)signal};
 	if (pid == p->work.pid && p->work.terminal >= 0)
 		report(p, FRAME_STOPPED, p->work.sequence, &stopped, sizeof stopped, -1);

@@ -57,8 +57,8 @@ static void become_waiting(struct pid1 *p, struct hold *hold)
 	 * Whatever it may not have is gone before it waits, and nobody may trace it. The way to vmjail stays only where something
 	 * is to be sent before the program is executed: the listener by which refusals are explained.
 	 */
-	const int keep[] = {socket, p->control.socket};
-	close_all_but(keep, machine_sends(m, SECTION_EXEC) ? 2 : 1);
+	const int keep[] = {socket, p->guard.door[1], p->control.socket};
+	close_all_but(keep, machine_sends(m, SECTION_EXEC) ? 3 : 2);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	own_pages(p->buffer, sizeof(struct frame_header));
 	uint8_t *program = take_program(p, socket);
@@ -121,6 +121,7 @@ void prepare_waiting(struct pid1 *p)
 void forget_waiting(struct pid1 *p)
 {
 	close(p->waiting.socket);
+	guard_forget(&p->guard);
 	p->waiting = (struct waiting){.failed = true};
 }
 

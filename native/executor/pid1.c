@@ -1,5 +1,6 @@
 #include "pid1.h"
 #include "pid1-state.h"
+#include "ticks.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -70,8 +71,10 @@ void set_up(struct pid1 *p, uint32_t sequence)
 	p->guard.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->guard.proc < 0)
 		end_jail(1);
-	if (p->guard.count > 0)
-		receive_ticks();
+	if (p->guard.count == 0)
+		return;
+	if (!ticks_receive() || !guard_open(&p->guard))
+		end_jail(1);
 }
 
 static void begin(struct pid1 *p, const struct pid1_start *s)
@@ -101,24 +104,33 @@ _Noreturn void pid1_main(const struct pid1_start *s)
 	p.control = (struct channel){.socket = s->control, .bound = true, .copies = s->inner};
 	memcpy(p.control.token, s->token, TOKEN_SIZE);
 	p.guard.denied = on_denied;
-	p.guard.stopped = on_stopped;
+	p.guard.listener = p.guard.door[0] = p.guard.door[1] = -1;
 	p.guard.owner = &p;
 	s->machine->send_descriptor = send_descriptor;
 	s->machine->allow_program = allow_program;
+	s->machine->watch_exec = watch_exec;
 	s->machine->owner = &p;
 	begin(&p, s);
-	struct pollfd ready[3] = {{.fd = p.control.socket, .events = POLLIN},
+	struct pollfd ready[5] = {{.fd = p.control.socket, .events = POLLIN},
 				  {.fd = p.signals, .events = POLLIN},
-				  {.fd = p.timer, .events = POLLIN}};
+				  {.fd = p.timer, .events = POLLIN},
+				  {.fd = p.guard.door[0], .events = POLLIN},
+				  {.events = POLLIN}};
 	for (;;) {
 		uint64_t expirations;
 		prepare_waiting(&p);
-		if (RETRY(poll(ready, 3, -1)) < 0)
+		ready[4].fd = p.guard.waits ? -1 : p.guard.listener;
+		if (RETRY(poll(ready, 5, p.guard.waits ? 1 : -1)) < 0)
 			end_jail(1);
 		if (ready[2].revents != 0 && read(p.timer, &expirations, sizeof expirations) > 0)
 			check_limits(&p);
 		if (ready[1].revents != 0)
 			reap(&p);
+		if (ready[3].revents != 0)
+			guard_take(&p.guard);
+		if (ready[4].revents != 0 || p.guard.waits)
+			guard_serve(&p.guard, ready[4].revents);
+		reap_expected(&p);
 		if (ready[0].revents != 0)
 			serve_requests(&p);
 	}

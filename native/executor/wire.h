@@ -124,6 +124,7 @@ enum pseudo_call {
 	PSEUDO_SEND_DESCRIPTOR,
 	PSEUDO_ALLOW_PROGRAM,
 	PSEUDO_EXPECT_ACK,
+	PSEUDO_WATCH_EXEC,
 };
 
 struct step {

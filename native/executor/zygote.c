@@ -55,6 +55,7 @@ static struct jail *jail_new(struct zygote *z, struct frame *frame)
 	j->sequence = frame->header.sequence;
 	j->machine.send_descriptor = refuse_descriptor;
 	j->machine.allow_program = refuse_descriptor;
+	j->machine.watch_exec = refuse_descriptor;
 	memset(j->machine.slots, -1, sizeof j->machine.slots);
 	machine_load(&j->machine, j->program);
 	j->next = z->jails;

@@ -63,6 +63,7 @@ export const PSEUDO = {
 	send_descriptor: 0x10001,
 	allow_program: 0x10002,
 	expect_ack: 0x10003,
+	watch_exec: 0x10004,
 } as const;
 export const ARG_KIND = { number: 0, block: 1, slot: 2, pid: 3 } as const;
 export const PATCH_KIND = { pointer: 0, slot: 1, pid32: 2, pid: 3 } as const;

@@ -1,6 +1,6 @@
 /** The exec allow-list as steps: what the guard lets run, what Landlock lets be executed, and the filter that stops execve. */
 
-import type { Architecture, ProgramFact } from "../host/types.ts";
+import type { Architecture, HostFacts, ProgramFact } from "../host/types.ts";
 import { hasAny } from "../oci/seccomp/masks.ts";
 import { withKey } from "../oci/seccomp-of.ts";
 import type { LinuxSeccomp, Mount } from "../oci/types.ts";
@@ -97,10 +97,41 @@ export const STOP_AT_EXEC: LinuxSeccomp = withKey("stop-at-exec", {
 	],
 });
 
+/** The same for a guard that has the filter's listener: it traces from each call until the new program was looked at. */
+const ANNOUNCE_EXEC: LinuxSeccomp = {
+	...STOP_AT_EXEC,
+	syscalls: (STOP_AT_EXEC.syscalls ?? []).map((rule) =>
+		rule.action === "SCMP_ACT_TRACE" ? { ...rule, action: "SCMP_ACT_NOTIFY" } : rule,
+	),
+	flags: ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
+};
+
 /**
  * In the workload, before its other filter: execve(2) and execveat(2) stop for the guard. Calls of other architectures
  * (32-bit, x32) are refused, as in every filter of ours: their execve has another number.
  */
 export function stopAtExecSteps(arch: Architecture): readonly Step[] {
 	return [filterStep("stop at execve for the guard", STOP_AT_EXEC, arch)];
+}
+
+/** The same, while the process can still speak to pid 1. */
+export function announceExecSteps(arch: Architecture): readonly Step[] {
+	return [
+		{ ...filterStep("announce execve to the guard", ANNOUNCE_EXEC, arch), save: "announced" },
+		{ label: "hand the announcements to the guard", call: "watch_exec", args: [{ slot: "announced" }] },
+	];
+}
+
+/**
+ * Can the guard have a listener? Of all filters of a process one may: not another one's as well. And a caller that was
+ * announced must not be interrupted by a signal (Linux 5.19).
+ */
+export function mayAnnounce(
+	{ major, minor }: HostFacts["kernel"],
+	others: { readonly profile: LinuxSeccomp | undefined; readonly steps: readonly Step[] },
+): boolean {
+	const notifies = (others.profile?.syscalls ?? []).some(({ action }) => action === "SCMP_ACT_NOTIFY");
+	return (
+		(major > 5 || (major === 5 && minor >= 19)) && !notifies && !others.steps.some(({ call }) => call === "seccomp")
+	);
 }

@@ -49,9 +49,10 @@ export interface Step {
  * `expect_equal(a, offsetA, b, offsetB, length)` fails with ESTALE where the bytes differ;
  * `expect_ack(block)` fails with the error of the netlink answer that was received there;
  * `send_descriptor(slot)` sends a descriptor to vmjail;
- * `allow_program(slot)` adds an open file to those that the exec guard lets run.
+ * `allow_program(slot)` adds an open file to those that the exec guard lets run;
+ * `watch_exec(slot)` hands the exec guard the listener that announces execve(2).
  */
-export type PseudoCall = "expect_equal" | "expect_ack" | "send_descriptor" | "allow_program";
+export type PseudoCall = "expect_equal" | "expect_ack" | "send_descriptor" | "allow_program" | "watch_exec";
 
 /** A program to be started: by the zygote (the jail's pid 1) or by pid 1 (a workload). */
 export interface Launch {

@@ -9,7 +9,7 @@ import { credentialSteps, rlimitSteps } from "./credentials.ts";
 import { restrictSteps } from "./landlock.ts";
 import { macSteps } from "./mac.ts";
 import { idMapSteps } from "./namespaces.ts";
-import { stopAtExecSteps } from "./programs.ts";
+import { announceExecSteps, mayAnnounce, stopAtExecSteps } from "./programs.ts";
 import { allowsAll, type KnownCall } from "./seccomp/allows.ts";
 import { filterStep } from "./seccomp/install.ts";
 import { cstring, stringArray, struct } from "./steps.ts";
@@ -242,19 +242,21 @@ export function confinementSteps(
 	beforeFilters: readonly Step[],
 	filtered = false,
 ): Confinement {
-	const filters = [
-		...(facts.programs === undefined || facts.programs.length === 0 ? [] : stopAtExecSteps(facts.arch)),
-		...seccompSteps(spec, facts),
-	];
+	const { arch, kernel, programs = [] } = facts;
+	const announces = mayAnnounce(kernel, { profile: spec.linux.seccomp, steps: beforeFilters });
+	const announced = programs.length > 0 && announces ? announceExecSteps(arch) : [];
+	const stopped = programs.length > 0 && !announces ? stopAtExecSteps(arch) : [];
+	const filters = [...stopped, ...seccompSteps(spec, facts)];
 	return {
 		child: [
 			...macSteps(spec.process),
 			...credentialSteps(spec.process, facts.caller.privileged),
 			...(facts.landlockAbi > 0 ? restrictSteps() : []),
-			...(filtered ? filters : []),
+			...(filtered ? [...announced, ...filters] : []),
 		],
 		last: [
 			...beforeFilters,
+			...(filtered ? [] : announced),
 			{ label: "unblock signals", call: "rt_sigprocmask", args: [SIG_SETMASK, struct("[]", [{ u64: 0 }]), 0, 8] },
 			{ label: "close every other descriptor", call: "close_range", args: [3, 0xffff_ffff, 0] },
 			...(filtered ? [] : filters),

@@ -75,11 +75,18 @@ const NOT_IN_EVERY_BUILD: Readonly<Record<string, readonly string[]>> = {
 	deleted: ["EINVAL", "ran"],
 };
 
+/** Where the guard has a listener, no program can have one. */
+const LISTENER_IS_TAKEN: Readonly<Record<string, readonly string[]>> = {
+	untraced_with_listener: ["EBUSY"],
+	traced_with_listener: ["EBUSY"],
+};
+
 const isGvisor = (fence: Fence): boolean => fence.startsWith("runsc ");
 
 function expected(name: string, fence: Fence): readonly string[] {
 	const own = isGvisor(fence) ? NOT_IN_GVISOR[name] : NOT_IN_THIS_KERNEL[name];
-	return [own ?? ATTACKS[name] ?? []].flat();
+	const listens = !isGvisor(fence) && fence !== "guard of old kernels";
+	return [own ?? (listens ? LISTENER_IS_TAKEN[name] : undefined) ?? ATTACKS[name] ?? []].flat();
 }
 
 /** "NAME WHAT" for each attack. */

@@ -33,6 +33,10 @@ function is(read: () => boolean): boolean {
 const stateOf = (pid: number) => /^State:\t(\S)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
 const innerPidOf = (pid: number) => /^NSpid:.*\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
 
+/** Stopped, or held by the guard's filter: proc_pid_wchan(5). */
+const awaitsGuard = (pid: number) =>
+	stateOf(pid) === "t" || readFileSync(`/proc/${pid}/wchan`, "utf8").startsWith("seccomp_do_user_notification");
+
 async function until<T>(find: () => T | undefined): Promise<T> {
 	for (let tries = 0; tries < 1000 * PATIENCE; tries++) {
 		const found = find();
@@ -78,8 +82,8 @@ for (const caller of CALLERS) {
 							process.kill(pid1, "SIGSTOP");
 							await until(() => (stateOf(pid1) === "T" ? true : undefined));
 							place.write("go", "");
-							// The shell's child stands still, as its fork or its execve left it.
-							await until(() => all().find((pid) => pid !== pid1 && is(() => stateOf(pid) === "t")));
+							// The shell's child stands still in its execve.
+							await until(() => all().find((pid) => pid !== pid1 && is(() => awaitsGuard(pid))));
 							ran.output += all()
 								.filter((pid) => is(() => readlinkSync(`/proc/${pid}/exe`) === listed))
 								.join();

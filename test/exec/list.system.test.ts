@@ -146,7 +146,7 @@ for (const caller of CALLERS) {
 			expect((await vmjail(place, args)).status).toBe(0);
 			const { status, stderr } = await withoutCalls(place, ENOSYS, SECCOMP_AND_PRCTL_FILTER, args);
 			expect(status).toBe(125);
-			expect(stderr).toMatch(/stop at execve for the guard: ENOSYS/);
+			expect(stderr).toMatch(/announce execve to the guard: ENOSYS/);
 		});
 
 		it.skipIf(requireOr(missingPrograms("strace", "gdb")))("debuggers are refused", async () => {

@@ -30,8 +30,8 @@ export function buildPrograms(): string | undefined {
 const LANDLOCK_CALLS = "444,445,446";
 const EOPNOTSUPP = 95;
 
-/** What holds the list: the guard with Landlock beside it, or the guard alone. */
-export const FENCES = ["guard and Landlock", "guard alone"] as const;
+/** What holds the list: the guard with Landlock beside it, or the guard alone; or as on kernels before Linux 5.19, alone. */
+export const FENCES = ["guard and Landlock", "guard alone", "guard of old kernels"] as const;
 
 /** The guard inside gVisor, in each build that there is. */
 export const GVISOR: readonly Sentry[] = (await runscBuilds()).map(({ path, abilities }) => ({
@@ -86,8 +86,12 @@ export function allowing(
 	// An ordinary user may lack control groups here; that is not what is tested.
 	const optional = ["landlock", "memory", "pids"].flatMap((control) => ["--optional", control]);
 	const runtime = runtimeOf(fence);
-	if (fence !== "guard alone") return run(place, [VMJAIL, ...runtime, ...optional, ...lists], options);
-	return withoutCalls(place, EOPNOTSUPP, LANDLOCK_CALLS, [...optional, ...lists], options);
+	if (fence === "guard and Landlock" || runtime.length > 0) {
+		return run(place, [VMJAIL, ...runtime, ...optional, ...lists], options);
+	}
+	const alone = [join(BUILT, "without-calls"), `${EOPNOTSUPP}`, LANDLOCK_CALLS, VMJAIL, ...optional, ...lists];
+	// To those who ask for its release, the kernel says that it is Linux 2.6: personality(2).
+	return run(place, fence === "guard of old kernels" ? ["setarch", "--uname-2.6", ...alone] : alone, options);
 }
 
 /** The same jail without the list. */

@@ -168,7 +168,7 @@ describe("encodePlan", () => {
 	});
 
 	it("gives the executor's own calls numbers beyond every system call", () => {
-		for (const call of ["expect_equal", "expect_ack", "send_descriptor", "allow_program"] as const) {
+		for (const call of ["expect_equal", "expect_ack", "send_descriptor", "allow_program", "watch_exec"] as const) {
 			expect(single({ label: "x", call, args: [] }).step.call).toBeGreaterThan(0xffff);
 		}
 	});

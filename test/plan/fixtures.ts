@@ -20,6 +20,7 @@ export interface Planned {
 
 export interface PlannedParts extends HostParts {
 	readonly landlockAbi?: number;
+	readonly kernel?: HostFacts["kernel"];
 	readonly programs?: readonly ProgramFact[];
 	readonly command?: readonly string[];
 	readonly workload?: WorkloadOptions;
@@ -28,8 +29,8 @@ export interface PlannedParts extends HostParts {
 /** A policy as the plans of a jail and of one program in it, on a fixed host. */
 export function planned(policy: Policy, parts: PlannedParts = {}): Planned {
 	const host = factsFor(policy, { ...parts, paths: [...KERNEL_PATHS, ...(parts.paths ?? [])] });
-	const { programs, landlockAbi = 2 } = parts;
-	const facts = { ...host, landlockAbi, ...(programs === undefined ? {} : { programs }) };
+	const { programs, landlockAbi = 2, kernel = host.kernel } = parts;
+	const facts = { ...host, kernel, landlockAbi, ...(programs === undefined ? {} : { programs }) };
 	const spec = specOf({ policy, facts, command: parts.command ?? ["/bin/true"] });
 	const plan = planOf(spec, withRealPaths(facts));
 	return { spec, facts, plan, workload: workloadOf(spec, facts, parts.workload) };

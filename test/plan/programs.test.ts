@@ -3,7 +3,9 @@ import type { ProgramFact } from "../../src/host/types.ts";
 import type { Mount } from "../../src/oci/types.ts";
 import {
 	allowSteps,
+	announceExecSteps,
 	executableFiles,
+	mayAnnounce,
 	memfdSteps,
 	programFiles,
 	stopAtExecSteps,
@@ -92,18 +94,21 @@ function filterOf(step: Step | undefined) {
 	return parseProgram(pointer.to.bytes);
 }
 
-describe("the filter that stops for the guard", () => {
+const FILTERS = { stops: stopAtExecSteps, announces: announceExecSteps } as const;
+
+describe.each(["stops", "announces"] as const)("the filter that %s for the guard", (kind) => {
+	const held = kind === "stops" ? RET.TRACE : RET.NOTIFY;
+	const filterFor = (arch: "x86_64" | "aarch64") => filterOf(FILTERS[kind](arch)[0]);
+
 	it.each([
 		["x86_64", { execve: 59, execveat: 322, ptrace: 101, clone3: 435 }],
 		["aarch64", { execve: 221, execveat: 281, ptrace: 117, clone3: 435 }],
-	] as const)("on %s stops execve and execveat, and lets nobody escape its tracer", (arch, calls) => {
-		const filter = filterOf(stopAtExecSteps(arch)[0]);
+	] as const)("on %s holds execve and execveat, and lets nobody escape its tracer", (arch, calls) => {
+		const filter = filterFor(arch);
 		checkProgram(filter);
 		const answer = (nr: number) => run(filter, { nr, arch: ARCH[arch], args: [] }).value;
 		const action = (nr: number) => answer(nr) & 0xffff0000;
-		expect([action(calls.execve), action(calls.execveat)]).toEqual(
-			[RET.TRACE, RET.TRACE].map((value) => value & 0xffff0000),
-		);
+		expect([action(calls.execve), action(calls.execveat)]).toEqual([held, held].map((value) => value & 0xffff0000));
 		expect([answer(calls.ptrace), answer(calls.clone3)]).toEqual([RET.ERRNO | EPERM, RET.ERRNO | ENOSYS]);
 		const others = Array.from({ length: 500 }, (_, nr) => nr).filter(
 			(nr) => !Object.values<number>(calls).includes(nr),
@@ -115,7 +120,7 @@ describe("the filter that stops for the guard", () => {
 		["x86_64", 56],
 		["aarch64", 220],
 	] as const)("on %s lets clone(2) make every process but an untraced one", (arch, clone) => {
-		const filter = filterOf(stopAtExecSteps(arch)[0]);
+		const filter = filterFor(arch);
 		const answer = (flags: bigint) => run(filter, { nr: clone, arch: ARCH[arch], args: [flags] }).value;
 		expect(answer(0n)).toBe(RET.ALLOW);
 		expect(answer(0xff7f_ffffn)).toBe(RET.ALLOW);
@@ -125,8 +130,39 @@ describe("the filter that stops for the guard", () => {
 	});
 
 	it("ends a program that calls by another architecture, whose numbers are others", () => {
-		const filter = filterOf(stopAtExecSteps("x86_64")[0]);
+		const filter = filterFor("x86_64");
 		expect(run(filter, { nr: 11, arch: ARCH.i386, args: [] }).value).toBe(RET.KILL_PROCESS);
 		expect(run(filter, { nr: 0x4000_0000 + 520, arch: ARCH.x86_64, args: [] }).value).not.toBe(RET.ALLOW);
+	});
+});
+
+describe("the listener of the guard", () => {
+	const NEWER = { release: "5.19.0", major: 5, minor: 19 };
+	const none = { profile: undefined, steps: [] };
+
+	it("is asked for with the flag that keeps signals from its callers, and handed over", () => {
+		const [filter, handOver, ...more] = announceExecSteps("x86_64");
+		// SECCOMP_SET_MODE_FILTER; SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+		expect(filter?.args.slice(0, 2)).toEqual([1, 0x28]);
+		expect(handOver).toMatchObject({ call: "watch_exec", args: [{ slot: filter?.save }] });
+		expect(more).toEqual([]);
+	});
+
+	it("needs Linux 5.19", () => {
+		expect(mayAnnounce(NEWER, none)).toBe(true);
+		expect(mayAnnounce({ release: "6.1.0", major: 6, minor: 1 }, none)).toBe(true);
+		expect(mayAnnounce({ release: "5.18.19", major: 5, minor: 18 }, none)).toBe(false);
+		expect(mayAnnounce({ release: "4.19.0", major: 4, minor: 19 }, none)).toBe(false);
+	});
+
+	it("is not to be had beside another one: of network rules, or of the policy's own filter", () => {
+		const steps = [{ label: "watch connect", call: "seccomp", args: [] } as const];
+		expect(mayAnnounce(NEWER, { profile: undefined, steps })).toBe(false);
+		const rule = (action: "SCMP_ACT_NOTIFY" | "SCMP_ACT_ALLOW") => ({
+			profile: { defaultAction: "SCMP_ACT_ERRNO" as const, syscalls: [{ names: ["mkdir"], action }] },
+			steps: [],
+		});
+		expect(mayAnnounce(NEWER, rule("SCMP_ACT_NOTIFY"))).toBe(false);
+		expect(mayAnnounce(NEWER, rule("SCMP_ACT_ALLOW"))).toBe(true);
 	});
 });
