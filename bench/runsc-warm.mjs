@@ -1,7 +1,7 @@
 /**
  * `node bench/runsc-warm.mjs [--quick] [--json]`: /bin/true under gVisor in a sandbox of its own, in one that is used again,
  * by a fork and exec inside, and by the same in a bare `runsc run` of the same bundle, without any measure of vmjail's: what gVisor
- * itself takes. In turns, so that all meet the same machine. For each build that scripts/get-runsc.sh fetched.
+ * itself takes; and a shell that starts many. In turns, so that all meet the same machine. For each build that scripts/get-runsc.sh fetched.
  */
 
 import { spawnSync } from "node:child_process";
@@ -40,7 +40,11 @@ const NAMES = {
 	warm: "in one that is used again",
 	inside: "fork, exec and wait inside",
 	bare: "the same in bare runsc run",
+	pipeline: "a shell with 16 processes, used again",
 };
+
+/** What a start gains must not be lost by programs of many processes. */
+const PIPELINE = "for i in 1 2 3 4 5; do echo $i | cat | cat >/dev/null; done; seq 100000 | sort -rn | tail -n 1";
 
 const POLICY = JSON.stringify({
 	system: { runtime: "runsc", optional: ["memory", "swap", "cpu", "pids"] },
@@ -67,7 +71,7 @@ function bare(runsc, folder, bundle) {
 async function measure({ Jail, parsePolicy, run }, runsc, forks, folder) {
 	const policy = parsePolicy(POLICY);
 	const bundle = bundleOf(forks, folder);
-	const samples = { cold: [], warm: [], inside: [], bare: [] };
+	const samples = { cold: [], warm: [], inside: [], bare: [], pipeline: [] };
 	const jail = await Jail.open(policy, { runsc });
 	for (let round = 0; round < rounds; round++) {
 		samples.cold.push(await timed(() => run([PROGRAM], { policy, runsc, ...QUIET })));
@@ -78,6 +82,7 @@ async function measure({ Jail, parsePolicy, run }, runsc, forks, folder) {
 		});
 		samples.inside.push(Number(stdout.toString().split("\n")[0]) / INSIDE);
 		samples.bare.push(bare(runsc, folder, bundle));
+		samples.pipeline.push(await timed(() => jail.exec(["/bin/sh", "-c", PIPELINE], QUIET)));
 	}
 	await jail.close();
 	return samples;
