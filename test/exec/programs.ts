@@ -71,8 +71,16 @@ export function withoutCalls(
 	args: readonly string[],
 	options?: RunOptions,
 ): Promise<Ran> {
-	return run(place, [join(BUILT, "without-calls"), `${errno}`, calls, VMJAIL, ...args], options);
+	return run(place, withoutCallsCommand(errno, calls, args), options);
 }
+
+export const withoutCallsCommand = (errno: number, calls: string, args: readonly string[]): readonly string[] => [
+	join(BUILT, "without-calls"),
+	`${errno}`,
+	calls,
+	VMJAIL,
+	...args,
+];
 
 /** Runs ./vmjail with these programs allowed and the place's folder writable, in front of further arguments. */
 export function allowing(

@@ -102,6 +102,26 @@ describe.skipIf(requireOr(labMissing()))("network rules, by the command line", (
 				return who === root ? product.run(texts, script, options) : product.runAsNobody(texts, script, options);
 			};
 
+			it("without a network nothing is reached, neither out there nor on the host: with the host's, all of it is", async () => {
+				const datagram = python(
+					"import socket",
+					"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+					"s.settimeout(5)",
+					`s.sendto(b"ping", ("${address.udp}", 7))`,
+					"s.recv(9)",
+				);
+				const ways = [
+					...[`${address.one}:8080`, `[${address.pypi6}]`, "127.0.0.1"].map((at) => `${curl} http://${at}`),
+					"getent hosts pypi.org",
+					datagram,
+				];
+				const script = ways.map((way) => `${way} >/dev/null 2>&1 && echo reached || echo nothing`).join("; ");
+				const open = await run({}, script, { mode: "host" });
+				expect(open.stdout, open.stderr).toBe("reached\n".repeat(5));
+				const [{ stdout }, seen] = await observed(lab, () => run({}, script, { mode: "none" }));
+				expect([stdout, seen]).toEqual(["nothing\n".repeat(5), []]);
+			});
+
 			it("a refused name does not resolve, and no question about it leaves the machine", async () => {
 				const [{ status }, seen] = await observed(lab, () => run(strict, "getent hosts secret-data.pypi.org"));
 				expect([status, asked(seen)]).toEqual([2, []]);

@@ -24,6 +24,8 @@ export const PASSED = [
 ];
 
 export interface ProductOptions extends JailOptions {
+	/** In the place of the rules. */
+	readonly mode?: "none" | "host";
 	/** Of the command line, beside the policy. */
 	readonly flags?: readonly string[];
 	/** Inside the jail. */
@@ -47,12 +49,12 @@ export class Product {
 	async run(texts: RuleTexts, script: string, options: ProductOptions = {}): Promise<JailResult> {
 		const folder = mkdtempSync(join(this.#lab.folder, "product"));
 		chmodSync(folder, 0o777);
-		const { bytesPerSecond: _, flags = [], capabilities = [], before, after = ":", ...exec } = options;
+		const { bytesPerSecond: _, mode, flags = [], capabilities = [], before, after = ":", ...exec } = options;
 		const policy = {
 			extends: "default",
 			system: { cwd: "/tmp", env: { pass: PASSED }, capabilities },
 			security: {
-				network: { mode: "hostwithpolicy", policy: texts },
+				network: mode === undefined ? { mode: "hostwithpolicy", policy: texts } : { mode },
 				file: { readablePaths: [this.#lab.folder] },
 			},
 		};
