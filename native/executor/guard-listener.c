@@ -84,8 +84,8 @@ static bool is_traced(const struct guard *g, pid_t pid)
 {
 	char file[32], status[1024];
 	proc_path(file, sizeof file, pid, "/status");
-	const int descriptor = openat(g->proc, file, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = descriptor < 0 ? 0 : read(descriptor, status, sizeof status - 1);
+	const int descriptor = RETRY(openat(g->proc, file, O_RDONLY | O_CLOEXEC));
+	const ssize_t n = descriptor < 0 ? 0 : RETRY(read(descriptor, status, sizeof status - 1));
 	if (descriptor >= 0)
 		close(descriptor);
 	status[n > 0 ? n : 0] = '\0';

@@ -1,4 +1,8 @@
-/* The look before: what a call to execve(2) or execveat(2) names. It may be raced, so it only explains. */
+/*
+ * The look before: what a call to execve(2) or execveat(2) names. It may be raced, so it only explains.
+ *
+ * A tick may interrupt any call here that waits for a file system, as 9p and FUSE let it: each is repeated.
+ */
 #include "guard-parts.h"
 
 #include <fcntl.h>
@@ -16,7 +20,7 @@ static bool read_string(pid_t pid, unsigned long address, char *out, size_t size
 		const size_t most = in_page < size - done ? in_page : size - done;
 		const size_t want = most < USUAL_PATH ? most : USUAL_PATH;
 		struct iovec here = {out + done, want}, there = {(void *)(address + done), want};
-		const ssize_t n = process_vm_readv(pid, &here, 1, &there, 1, 0);
+		const ssize_t n = RETRY(process_vm_readv(pid, &here, 1, &there, 1, 0));
 		if (n <= 0)
 			return false;
 		if (memchr(out + done, '\0', (size_t)n) != NULL)
@@ -50,7 +54,7 @@ static int open_named(const struct guard *g, pid_t pid, const struct call *c, co
 			continue;
 		stpcpy(stpcpy(suffix, self[i][1]), rest);
 		proc_path(link, sizeof link, pid, suffix);
-		return openat(g->proc, link, O_PATH | O_CLOEXEC);
+		return RETRY(openat(g->proc, link, O_PATH | O_CLOEXEC));
 	}
 	if (path[0] == '/') {
 		how.resolve |= RESOLVE_IN_ROOT;
@@ -60,13 +64,13 @@ static int open_named(const struct guard *g, pid_t pid, const struct call *c, co
 		proc_path(suffix + 4, sizeof suffix - 4, c->folder, "");
 	}
 	proc_path(link, sizeof link, pid, suffix);
-	const int folder = openat(g->proc, link, O_PATH | O_CLOEXEC);
+	const int folder = RETRY(openat(g->proc, link, O_PATH | O_CLOEXEC));
 	if (folder < 0 || path[0] == '\0')
 		return folder;
-	int file = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+	int file = (int)RETRY(syscall(SYS_openat2, folder, path, &how, sizeof how));
 	/* In gVisor. Links of /proc then mean pid 1's files, and nobody has another root: what is let pass is looked at again. */
 	if (file < 0 && errno == ENOSYS)
-		file = openat(folder, path, O_PATH | O_CLOEXEC);
+		file = RETRY(openat(folder, path, O_PATH | O_CLOEXEC));
 	close(folder);
 	return file;
 }
@@ -93,14 +97,14 @@ enum look guard_look(struct guard *g, pid_t pid, const struct call *c)
 	if (!read_string(pid, c->path, path, sizeof path))
 		return UNKNOWN; /* the kernel will answer EFAULT or ENAMETOOLONG */
 	/* The usual case, at the least cost: if the name means another file to the caller, the look after the call tells. */
-	if (path[0] == '/' && stat(path, &info) == 0 && guard_allows(g, &info))
+	if (path[0] == '/' && RETRY(stat(path, &info)) == 0 && guard_allows(g, &info))
 		return ALLOWED;
 	const int file = open_named(g, pid, c, path);
 	if (file < 0)
 		return UNKNOWN;
 	/* What is no file, or not executable, gets the kernel's own answer. */
 	enum look look = UNKNOWN;
-	if (fstat(file, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) != 0)
+	if (RETRY(fstat(file, &info)) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 0111) != 0)
 		look = guard_allows(g, &info) ? ALLOWED : REFUSED;
 	if (look == REFUSED)
 		tell_refusal(g, pid, file, path);

@@ -65,7 +65,7 @@ void guard_deny(struct guard *g, pid_t pid, bool killed, const char *path)
 
 void read_proc_link(const struct guard *g, const char *link, char *out, size_t size)
 {
-	const ssize_t n = readlinkat(g->proc, link, out, size - 1);
+	const ssize_t n = RETRY(readlinkat(g->proc, link, out, size - 1));
 	out[n > 0 ? n : 0] = '\0';
 }
 
@@ -74,8 +74,8 @@ static void read_comm(const struct guard *g, pid_t pid, char *out, size_t size)
 {
 	char file[32];
 	proc_path(file, sizeof file, pid, "/comm");
-	const int comm = openat(g->proc, file, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = comm < 0 ? 0 : read(comm, out, size - 1);
+	const int comm = RETRY(openat(g->proc, file, O_RDONLY | O_CLOEXEC));
+	const ssize_t n = comm < 0 ? 0 : RETRY(read(comm, out, size - 1));
 	if (comm >= 0)
 		close(comm);
 	out[n > 0 ? n - 1 : 0] = '\0'; /* without the new line */
@@ -87,7 +87,7 @@ static bool image_is_allowed(struct guard *g, pid_t pid)
 	struct stat info;
 	char link[32], path[GUARD_PATH];
 	proc_path(link, sizeof link, pid, "/exe");
-	if (fstatat(g->proc, link, &info, 0) == 0) {
+	if (RETRY(fstatat(g->proc, link, &info, 0)) == 0) {
 		if (guard_allows(g, &info))
 			return true;
 	} else if (errno == ENOENT || errno == ESRCH) {
