@@ -58,7 +58,7 @@ static void close_listener(struct guard *g)
 		close(g->listener);
 	g->listener = -1;
 	g->waits = false;
-	g->expected = g->lowered = 0;
+	g->expected = g->lowered = g->doubtful = 0;
 }
 
 void guard_take(struct guard *g)
@@ -160,19 +160,26 @@ static void expect_exec(struct guard *g, pid_t pid)
 {
 	const struct sched_param none = {0};
 	g->expected = pid;
+	if (g->doubtful == pid)
+		g->doubtful = 0;
 	if (g->lowered == 0 && sched_getscheduler(pid) == SCHED_OTHER && sched_setscheduler(pid, SCHED_BATCH, &none) == 0)
 		g->lowered = pid;
 }
 
 void guard_executed(struct guard *g, pid_t pid)
 {
+	const struct sched_param none = {0};
 	unsigned long before = 0;
-	if (g->expected == 0 && g->lowered == 0)
+	if (g->expected == 0 && g->lowered == 0 && g->doubtful == 0)
 		return;
-	if (g->expected != pid || (g->lowered != 0 && g->lowered != pid))
+	if (g->expected != pid || g->lowered != pid)
 		ptrace(PTRACE_GETEVENTMSG, pid, NULL, &before);
 	if (g->expected == pid || g->expected == (pid_t)before)
 		g->expected = 0;
+	if (g->doubtful != 0 && (g->doubtful == pid || g->doubtful == (pid_t)before)) {
+		sched_setscheduler(pid, SCHED_OTHER, &none);
+		g->doubtful = 0;
+	}
 	if (g->lowered == pid || g->lowered == (pid_t)before)
 		restore(g, pid);
 }
@@ -188,6 +195,10 @@ void guard_died(struct guard *g, pid_t pid)
 void guard_give_up(struct guard *g)
 {
 	g->expected = 0;
+	if (g->lowered == 0)
+		return;
+	/* In the middle of a thread's execve its id is that of the process's first thread, which is no more. */
+	g->doubtful = g->lowered;
 	restore(g, g->lowered);
 }
 
@@ -205,7 +216,8 @@ static void judge(struct guard *g)
 	g->waits = followed == LATER;
 	if (g->waits)
 		return;
-	if (followed == NEVER)
+	/* Whoever has died meanwhile was not refused. */
+	if (followed == NEVER && RETRY(ioctl(g->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &g->call.id)) == 0)
 		guard_refuse_unseen(g, pid, &c);
 	if (followed == FOLLOWED && look == ALLOWED)
 		expect_exec(g, pid);

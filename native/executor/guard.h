@@ -39,6 +39,7 @@ struct guard {
 	bool waits;     /* `call` is to be looked at again */
 	pid_t expected; /* whose new program's first stop is about to come; 0: nobody's */
 	pid_t lowered;  /* whose scheduling is to be restored; 0: nobody's */
+	pid_t doubtful; /* whose was restored while it may have had another id */
 	struct seccomp_notif call;
 	/* Told of each denial. */
 	void (*denied)(void *owner, const struct guard_denial *denial);
