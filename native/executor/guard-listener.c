@@ -144,11 +144,16 @@ static void answer(const struct guard *g, int error)
 	RETRY(ioctl(g->listener, SECCOMP_IOCTL_NOTIF_SEND, &response));
 }
 
+static bool schedule_as(pid_t pid, int policy)
+{
+	const struct sched_param none = {0};
+	return sched_setscheduler(pid, policy, &none) == 0;
+}
+
 /* Under the id that it has by now. */
 static void restore(struct guard *g, pid_t pid)
 {
-	const struct sched_param none = {0};
-	if (g->lowered != 0 && (sched_setscheduler(pid, SCHED_OTHER, &none) == 0 || errno != ESRCH))
+	if (g->lowered != 0 && (schedule_as(pid, SCHED_OTHER) || errno != ESRCH))
 		g->lowered = 0;
 }
 
@@ -158,17 +163,15 @@ static void restore(struct guard *g, pid_t pid)
  */
 static void expect_exec(struct guard *g, pid_t pid)
 {
-	const struct sched_param none = {0};
 	g->expected = pid;
 	if (g->doubtful == pid)
 		g->doubtful = 0;
-	if (g->lowered == 0 && sched_getscheduler(pid) == SCHED_OTHER && sched_setscheduler(pid, SCHED_BATCH, &none) == 0)
+	if (g->lowered == 0 && sched_getscheduler(pid) == SCHED_OTHER && schedule_as(pid, SCHED_BATCH))
 		g->lowered = pid;
 }
 
 void guard_executed(struct guard *g, pid_t pid)
 {
-	const struct sched_param none = {0};
 	unsigned long before = 0;
 	if (g->expected == 0 && g->lowered == 0 && g->doubtful == 0)
 		return;
@@ -177,7 +180,7 @@ void guard_executed(struct guard *g, pid_t pid)
 	if (g->expected == pid || g->expected == (pid_t)before)
 		g->expected = 0;
 	if (g->doubtful != 0 && (g->doubtful == pid || g->doubtful == (pid_t)before)) {
-		sched_setscheduler(pid, SCHED_OTHER, &none);
+		schedule_as(pid, SCHED_OTHER);
 		g->doubtful = 0;
 	}
 	if (g->lowered == pid || g->lowered == (pid_t)before)

@@ -10,13 +10,14 @@
 /* One report of wait4(2). */
 static void take(struct pid1 *p, pid_t pid, int status, const struct rusage *usage)
 {
-	if (!WIFSTOPPED(status))
-		guard_died(&p->guard, pid);
 	if (WIFSTOPPED(status)) {
 		p->work.running |= pid == p->work.pid && status >> 16 == PTRACE_EVENT_EXEC;
 		if (p->guard.count == 0 || !guard_handle(&p->guard, pid, status))
 			on_stopped(p, pid, WSTOPSIG(status));
-	} else if (pid == p->work.pid) {
+		return;
+	}
+	guard_died(&p->guard, pid);
+	if (pid == p->work.pid) {
 		p->work.max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;
 		finish(p, status);
 	} else if (pid == p->waiting.pid) {
